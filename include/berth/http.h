@@ -37,7 +37,8 @@ typedef struct http_opts {
 http_server *http_server_new(const http_opts *opts); /* strings stay the caller's */
 /* Replace the route table; requests in flight keep the handler they have.  tables ends with NULL. */
 void http_server_set_routes(http_server *s, const route *const *tables);
-/* Listen on "unix:///path", "tcp://host:port" (tls may be NULL: plain), "fd://", "fd://*", "fd://N".
+/* Listen on "unix:///path", "tcp://host:port" (tls may be NULL: plain), or descriptors of
+ * socket activation: "fd://" and "fd://" with a star (all), "fd://N" (one; the others are closed).
  * group names the owner group of unix sockets. */
 must_check err *http_server_listen(http_server *s, const char *address, const char *group, http_tls *tls);
 unsigned http_server_port(const http_server *s); /* of the first TCP listener, 0 when there is none */

@@ -1,0 +1,38 @@
+/* runtime.h - which OCI runtime runs a container, and how it is called.
+ *
+ * crun where it works on this host (also on hybrid cgroup hosts, with a mount namespace that lacks
+ * /sys/fs/cgroup/unified), else runc; more by configuration.  Loop thread only unless said. */
+#ifndef BERTH_RUNTIME_H
+#define BERTH_RUNTIME_H
+
+#include <berth/err.h>
+#include <berth/str.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct runtime {
+    char *name;            /* "crun", "runc", or the configured name */
+    char *path;            /* absolute */
+    char **args;           /* global arguments (--root, runtimeArgs), NULL-terminated */
+    char *version;         /* as it told when probed; "" when it did not run */
+    bool works;            /* probed by `--version` at start */
+    bool hide_unified;     /* needs the namespace without the unified mount */
+} runtime;
+
+typedef enum cgroup_mode { CGROUP_V1, CGROUP_HYBRID, CGROUP_V2 } cgroup_mode;
+cgroup_mode runtime_cgroup_mode(void); /* of this host, from the file system type of /sys/fs/cgroup; cached; any thread */
+
+/* Blocks briefly (probes programs); called once before the loop runs.  root_dir is where runtimes keep their
+ * state (below exec-root).  extra: name, path, args of --add-runtime, replacing a built-in of that name. */
+typedef struct runtime_extra { const char *name, *path; const char *const *args; } runtime_extra;
+must_check err *runtimes_init(const char *root_dir, const runtime_extra *extra, size_t n_extra, const char *default_name);
+void runtimes_done(void);
+const runtime *runtime_default(void);
+const runtime *runtime_find(const char *name); /* NULL or "" gives the default; NULL when unknown or not there */
+size_t runtime_count(void);
+const runtime *runtime_nth(size_t i);
+
+/* argv for `delete --force ID`, `kill`, `state`, ... : the caller adds the command. */
+void runtime_argv(const runtime *rt, strv *argv);
+
+#endif
