@@ -1,0 +1,20 @@
+/* container.c - the tables behind container.h. */
+#include <berth/api/container.h>
+
+JSON_DEFINE(create_extra, CREATE_EXTRA)
+JSON_DEFINE(create_answer, CREATE_ANSWER)
+JSON_DEFINE(wait_error, WAIT_ERROR)
+JSON_DEFINE(wait_answer, WAIT_ANSWER)
+JSON_DEFINE(inspect_state, INSPECT_STATE)
+JSON_DEFINE(graph_driver, GRAPH_DRIVER)
+JSON_DEFINE(mount_point, MOUNT_POINT)
+JSON_DEFINE(container_inspect, CONTAINER_INSPECT)
+JSON_DEFINE(summary_port, SUMMARY_PORT)
+JSON_DEFINE(summary_host_config, SUMMARY_HOST_CONFIG)
+JSON_DEFINE(summary_networks, SUMMARY_NETWORKS)
+JSON_DEFINE(container_summary, CONTAINER_SUMMARY)
+JSON_DEFINE(exec_config, EXEC_CONFIG)
+JSON_DEFINE(exec_start_options, EXEC_START)
+JSON_DEFINE(exec_process, EXEC_PROCESS)
+JSON_DEFINE(exec_inspect_answer, EXEC_INSPECT)
+JSON_DEFINE(id_answer, ID_ANSWER)
