@@ -21,7 +21,8 @@ typedef enum flow_kind {
     FLOW_NOW,      /* err *fn(void *state): on the loop, must not block */
     FLOW_JOB,      /* err *job_fn(void *state): on a worker */
     FLOW_SLOW_JOB, /* the same, in at most half of the pool */
-    FLOW_SPAWN,    /* void fn(void *state, strv *argv): a child; exit 0 is success, no argv skips */
+    FLOW_SPAWN,    /* void fn(void *state, strv *argv): a child; exit 0 is success, no argv skips;
+                    killed after ten minutes */
     FLOW_SLEEP,    /* uint64_t fn(void *state): milliseconds */
     FLOW_CALL,     /* void fn(void *state, flow *f): starts something that ends in flow_resume */
     FLOW_EACH,     /* a child flow per item, at most n at once; the first error cancels the rest */
@@ -74,10 +75,15 @@ typedef void flow_done(void *arg, void *state, err *e);
 flow *flow_begin(const flow_def *def, void *state, flow_done *done, void *arg);
 void flow_resume(flow *f, err *e); /* what a CALL step awaits; exactly once; consumes e */
 void flow_cancel(flow *f);         /* only while done has not run */
+bool flow_is_cancelled(const flow *f);
+/* Within a CALL step: fn(state) is told of a cancel, so that what is awaited can be cut short (it
+ * still ends in flow_resume).  Forgotten when the step ends. */
+void flow_on_cancel(flow *f, void (*fn)(void *state));
 void flow_hangup_of(flow *f);      /* the client of this flow went away: cancels where def says so */
 unsigned flows_running(void);
 
-/* Tests replace every act by calling a hook instead: see test/unit/loop/flow_torture_test.c. */
+/* Tests replace every act by calling a hook instead: see test/unit/loop/flow_torture_test.c.  While
+ * there is one, every step's "when" is true. */
 typedef err *flow_hook(const flow_def *def, const flow_step *step, bool undo, void *state);
 void flow_set_hook(flow_hook *hook);
 

@@ -19,6 +19,8 @@ typedef struct sock_events {
     void (*on_closed)(void *arg);
 } sock_events;
 
+/* A connected descriptor (socket or pipe) as a sock; fd is consumed when it succeeds. */
+must_check err *sock_adopt(int fd, sock **ret_sock);
 void sock_set(sock *s, const sock_events *events, void *arg); /* reading begins paused */
 void sock_read(sock *s, bool on);
 /* Copies what the kernel does not take at once.  After an error or a close nothing is sent. */
