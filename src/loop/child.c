@@ -115,7 +115,9 @@ static err *plan_attributes(plan *p, const child_opts *o)
     sigset_t all, none;
     int rc;
 
-    sigfillset(&all);
+    /* Not sigfillset: it leaves out two signals that libc keeps for itself and posix_spawn would
+     * then have the child ignore for ever. */
+    memset(&all, 0xff, sizeof(all));
     sigemptyset(&none);
     posix_spawnattr_setsigdefault(&p->attr, &all);
     posix_spawnattr_setsigmask(&p->attr, &none);
