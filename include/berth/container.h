@@ -55,6 +55,21 @@ const char *container_rootfs(const container *c);     /* mounted while running *
 const char *container_run_dir(const container *c);
 void container_event(container *c, const char *action, ...) __attribute__((sentinel)); /* key, value, ..., NULL */
 
+/* The environment of a process in it: PATH, HOSTNAME, TERM on a tty, the container's, then extra's; "KEY" alone in
+ * either takes KEY away. */
+void container_env(const container *c, const json_strs *extra, bool tty, strv *ret_env);
+/* "[rows,cols]" as clients send it; zeros when it is not that. */
+void console_size_parse(const json_raw *text, unsigned short *ret_rows, unsigned short *ret_cols);
+
+/* What the exec room, which stands on this one, wants to know. */
+typedef struct container_hooks {
+    void (*exec_ended)(container *c, const char *exec_id, const monitor_exit *exit);
+    void (*stopped)(container *c);  /* init ended: no exec of it runs any more */
+    void (*removed)(container *c);
+    void (*exec_ids)(const container *c, arena *a, json_strs *ret);
+} container_hooks;
+void containers_set_hooks(const container_hooks *hooks);
+
 /* ---- operations ---- */
 typedef struct container_create_opts {
     const char *name;              /* "" : one is made up */
@@ -69,6 +84,8 @@ typedef void container_created(void *arg, err *e, container *c, const strv *warn
 void container_create(const container_create_opts *opts, container_created *done, void *arg);
 
 typedef void container_done(void *arg, err *e);
+/* Answer an operation that does not begin: done runs from the loop, as it would for one that did. */
+void container_refuse(err *e, container_done *done, void *arg);
 void container_start(container *c, container_done *done, void *arg);   /* ERR_NOT_MODIFIED when it runs */
 enum { STOP_TIMEOUT_DEFAULT = INT32_MIN };
 /* timeout_s: STOP_TIMEOUT_DEFAULT takes the container's, -1 waits for ever.  signal "" takes the container's. */

@@ -10,6 +10,7 @@
 #include <berth/arena.h>
 #include <berth/buf.h>
 #include <berth/err.h>
+#include <berth/str.h>
 #include <stdint.h>
 
 typedef struct spec_user {

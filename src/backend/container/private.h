@@ -1,0 +1,112 @@
+/* private.h - what a container is made of, for the files of this room only. */
+#ifndef BERTH_CONTAINER_PRIVATE_H
+#define BERTH_CONTAINER_PRIVATE_H
+
+#include <berth/container.h>
+#include <berth/image.h>
+#include <berth/network.h>
+#include <berth/runtime.h>
+#include <berth/store.h>
+#include <uthash.h>
+
+/* What is written durably before create answers (table "containers"). */
+#define CONTAINER_RECORD(F, T)                                                                     \
+    F(T, STR, id, "Id", 0)                                                                         \
+    F(T, STR, name, "Name", 0)                                                                     \
+    F(T, INT, created_ns, "Created", 0)                                                            \
+    F(T, STR, image_id, "ImageId", 0)                                                              \
+    F(T, STR, image_arch, "ImageArch", 0)                                                          \
+    F(T, BOOL, own_hostname, "OwnHostname", 0)                                                     \
+    F(T, OBJP(container_config), config, "Config", 0)                                              \
+    F(T, OBJP(host_config), host, "HostConfig", 0)
+JSON_DECLARE(container_record, CONTAINER_RECORD)
+
+/* What changes as it lives (table "container_state"). */
+#define CONTAINER_STATE(F, T)                                                                      \
+    F(T, BOOL, running, "Running", 0)                                                              \
+    F(T, BOOL, oom_killed, "OOMKilled", 0)                                                         \
+    F(T, BOOL, started_once, "StartedOnce", 0)                                                     \
+    F(T, INT, pid, "Pid", 0)                                                                       \
+    F(T, INT, exit_code, "ExitCode", 0)                                                            \
+    F(T, INT, started_ns, "StartedAt", 0)                                                          \
+    F(T, INT, finished_ns, "FinishedAt", 0)                                                        \
+    F(T, STR, error, "Error", 0)
+JSON_DECLARE(container_state, CONTAINER_STATE)
+
+typedef struct op op;
+
+struct container {
+    unsigned refs;
+    arena *arena;           /* the record's strings */
+    container_record rec;
+    container_state state;
+    char *error;            /* backs state.error */
+
+    char *dir;              /* data-root/containers/<id>: log, exit record, hosts, ..., rootfs */
+    char *run_dir;          /* exec-root/containers/<id>: bundle, monitor's socket */
+    const runtime *runtime;
+    image *image;           /* held; NULL when it is gone (only its layers matter then) */
+
+    monitor *monitor;       /* while it runs */
+    int pidfd;              /* of init while it runs, else -1 */
+    struct endpoint *endpoint; /* on a bridge while it runs */
+    bool mounted;           /* the rootfs is (maybe) mounted: teardown is due */
+    bool sandboxed;         /* a netns file is (maybe) there */
+    bool removing, removed;
+    bool exit_seen;         /* of this run */
+
+    op *op, *ops_first, **ops_last; /* the running one and those behind it */
+    struct container_wait *waits;
+    struct container_client *clients;
+
+    UT_hash_handle by_id, by_name;
+    struct container *newer, *older;
+};
+
+extern containers_opts containers_conf;
+
+/* ---- registry.c ---- */
+extern container *containers_newest;
+container *container_new(const container_record *rec);
+void registry_add(container *c);
+void registry_remove(container *c);   /* lookups no longer find it */
+/* ERR_CONFLICT with dockerd's text when the name is taken. */
+must_check err *registry_name_free(const char *name);
+void registry_rename(container *c, const char *name);
+container *registry_by_id(const char *full_id);
+container *registry_by_name(const char *name);
+void container_save(container *c, store_batch *b);       /* record and state */
+void container_save_state(container *c);                 /* lazily */
+void container_set_error(container *c, const char *text);
+const char *container_file(container *c, arena *a, const char *name); /* below dir */
+
+/* ---- op.c: one operation at a time ---- */
+/* begin runs when all earlier operations have ended, at once when there are none. */
+void op_begin(container *c, const char *name, void (*begin)(container *c, void *arg), void *arg);
+void op_end(container *c);
+const char *op_name(const container *c); /* NULL when idle */
+
+/* ---- exit.c ---- */
+extern const monitor_events container_monitor_events;
+void container_exited(container *c, const monitor_exit *exit);
+/* Give back what a run used: the runtime's state, network, mount.  Idempotent; part of an operation. */
+extern const struct flow_def teardown_flow;
+void container_teardown(container *c, container_done *done, void *arg);
+
+/* ---- wait.c ---- */
+void waits_exited(container *c);
+void waits_removed(container *c, const char *error);
+
+/* ---- attach.c ---- */
+void clients_bind(container *c);   /* the monitor is there: connect those that wait */
+void clients_end(container *c);    /* no monitor came or it is gone: end those that wait */
+
+/* ---- signame.c ---- */
+/* "SIGKILL", "KILL", "9", "RTMIN+3"; ERR_INVALID "invalid signal: X". */
+must_check err *signal_parse(const char *text, int *ret_signo);
+
+/* ---- names.c ---- */
+char *name_made_up(unsigned attempt); /* caller frees */
+must_check err *name_check(const char *name);
+
+#endif

@@ -1,0 +1,128 @@
+/* tree.c - removing and making directories by descriptor.
+ *
+ * Worker threads and start-up only: everything here blocks. */
+#include "tree.h"
+#include <berth/mem.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { DEPTH_MAX = 4096 }; /* a container may nest directories deeper than any stack of ours */
+
+static int remove_below(int dir_fd, dev_t dev, unsigned depth);
+
+static int remove_entry(int parent, const char *name, dev_t dev, unsigned depth)
+{
+    auto_close int fd = -1;
+    struct stat st;
+
+    if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
+        return 0;
+    if (errno != EISDIR && errno != EPERM && errno != ENOTEMPTY)
+        return -1;
+    fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -1;
+    if (st.st_dev != dev) {
+        errno = EBUSY;
+        return -1;
+    }
+    if (depth >= DEPTH_MAX) {
+        errno = ELOOP;
+        return -1;
+    }
+    if (remove_below(fd, dev, depth + 1) < 0)
+        return -1;
+    return unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+static int remove_below(int dir_fd, dev_t dev, unsigned depth)
+{
+    int fd = dup(dir_fd);
+    auto_closedir DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *ent;
+    int first_errno = 0;
+
+    if (!d) {
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    while ((ent = readdir(d))) {
+        if (strcmp(ent->d_name, ".") == 0 || strcmp(ent->d_name, "..") == 0)
+            continue;
+        if (remove_entry(dirfd(d), ent->d_name, dev, depth) < 0 && !first_errno)
+            first_errno = errno;
+    }
+    if (first_errno) {
+        errno = first_errno;
+        return -1;
+    }
+    return 0;
+}
+
+err *tree_remove(const char *path)
+{
+    auto_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    struct stat st;
+
+    if (fd < 0)
+        return errno == ENOENT ? NULL : err_errno(errno, "remove %s", path);
+    if (fstat(fd, &st) < 0 || remove_below(fd, st.st_dev, 0) < 0 || rmdir(path) < 0)
+        return err_errno(errno, "remove %s", path);
+    return NULL;
+}
+
+err *tree_make(const char *path, unsigned mode)
+{
+    auto_free char *p = xstrdup(path);
+
+    for (char *slash = strchr(p + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(p, 0711) < 0 && errno != EEXIST)
+            return err_errno(errno, "mkdir %s", p);
+        *slash = '/';
+    }
+    if (mkdir(p, mode) < 0 && errno != EEXIST)
+        return err_errno(errno, "mkdir %s", p);
+    return NULL;
+}
+
+static err *write_all(int fd, const char *p, size_t n, const char *path)
+{
+    while (n) {
+        ssize_t w = write(fd, p, n);
+
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w < 0)
+            return err_errno(errno, "write %s", path);
+        p += w;
+        n -= (size_t)w;
+    }
+    return NULL;
+}
+
+err *file_write(const char *path, const void *p, size_t n, unsigned mode)
+{
+    auto_free char *tmp = xasprintf("%s.new", path);
+    auto_close int fd = -1;
+    err *e;
+
+    if (unlink(tmp) < 0 && errno != ENOENT)
+        return err_errno(errno, "unlink %s", tmp);
+    fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    if (fd < 0)
+        return err_errno(errno, "create %s", tmp);
+    e = write_all(fd, p, n, tmp);
+    if (!e && rename(tmp, path) < 0)
+        e = err_errno(errno, "rename %s", tmp);
+    if (e)
+        unlink(tmp);
+    return e;
+}

@@ -1,0 +1,15 @@
+/* tree.h - removing a directory tree without ever leaving it.  Worker threads and start-up only. */
+#ifndef BERTH_CONTAINER_TREE_H
+#define BERTH_CONTAINER_TREE_H
+
+#include <berth/err.h>
+
+/* Everything below path and path itself; symbolic links are removed, never followed; another file
+ * system mounted inside is an error, not entered.  Nothing there is success. */
+must_check err *tree_remove(const char *path);
+/* mkdir -p of path with mode for the last component; the others 0711. */
+must_check err *tree_make(const char *path, unsigned mode);
+/* Write a whole file: new inode, then renamed over path. */
+must_check err *file_write(const char *path, const void *p, size_t n, unsigned mode);
+
+#endif

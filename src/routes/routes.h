@@ -1,0 +1,15 @@
+/* routes.h - the routers' tables, and what their files share. */
+#ifndef BERTH_ROUTES_ROUTES_H
+#define BERTH_ROUTES_ROUTES_H
+
+#include <berth/container.h>
+#include <berth/request.h>
+
+void stream_logs(request *r);      /* logs.c */
+void attach_container(request *r); /* attach.c */
+void start_exec(request *r);       /* attach.c */
+
+/* h and w of a resize: ERR_INVALID with dockerd's text when one is no number. */
+must_check err *route_tty_size(request *r, unsigned *ret_rows, unsigned *ret_cols);
+
+#endif
