@@ -119,6 +119,14 @@ static void step_end_later(flow *f, err *e)
     walk_later(f);
 }
 
+/* While it runs, the loop changes nothing of f that is read here. */
+static err *job_step(void *arg)
+{
+    const flow *f = arg;
+
+    return current_act(f)->run(f->state);
+}
+
 static void on_step_job_done(void *arg, err *e)
 {
     step_end_later(arg, e);
@@ -193,10 +201,10 @@ static void run_act(flow *f)
         run_now(f, act);
         break;
     case FLOW_JOB:
-        job_begin(name, act->run, f->state, on_step_job_done);
+        job_begin(name, job_step, f, on_step_job_done);
         break;
     case FLOW_SLOW_JOB:
-        job_begin_slow(name, act->run, f->state, on_step_job_done);
+        job_begin_slow(name, job_step, f, on_step_job_done);
         break;
     case FLOW_SPAWN:
         run_spawn(f, act);
