@@ -44,6 +44,8 @@ struct flow {
     bool each_ended; /* next gave NULL */
 };
 
+const size_t flow_bytes = sizeof(struct flow);
+
 static flow *flows; /* newest first */
 static unsigned n_flows;
 static flow_hook *the_hook;

@@ -25,6 +25,8 @@ typedef struct job {
     struct job *next; /* in the queue of slow jobs */
 } job;
 
+const size_t job_bytes = sizeof(job);
+
 static struct {
     unsigned running;
     unsigned slow_running, slow_max;

@@ -45,6 +45,8 @@ struct sock {
     bool released; /* closing, and nobody is told */
 };
 
+const size_t sock_bytes = sizeof(struct sock);
+
 typedef struct pending {
     uv_write_t req;
     char *data;

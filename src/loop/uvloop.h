@@ -43,6 +43,9 @@ must_check err *sock_open(int fd, bool is_unix, char *peer, struct sock **ret_so
 struct sockaddr_storage;
 char *sock_address_text(const struct sockaddr_storage *sa);
 
+/* What one of each costs, for sizes_test. */
+extern const size_t flow_bytes, job_bytes, sock_bytes;
+
 void jobs_init(void); /* sizes the worker pool; before its first use */
 
 #endif

@@ -1,4 +1,5 @@
-/* flow_test.c - the walk through a flow's table: downward, upward, cancelled, in every kind of row. */
+/* flow_test.c - the walk through a flow's table: downward, upward, cancelled, in every kind of row.
+ */
 #include "rig.h"
 #include <berth/buf.h>
 #include <berth/flow.h>
@@ -37,16 +38,25 @@ static err *say(sample *s, const char *what)
     return NULL;
 }
 
-#define DEED(name)                                                                                 \
-    static err *name(void *st) { return say(st, #name); }                                          \
-    static err *un_##name(void *st) { return say(st, "-" #name); }
-#define JOB_DEED(name)                                                                             \
-    static err *job_##name(void *st)                                                               \
-    {                                                                                              \
-        assert_false(on_loop());                                                                   \
-        return say(st, #name);                                                                     \
-    }                                                                                              \
-    static err *job_un_##name(void *st) { return say(st, "-" #name); }
+#define DEED(name)                  \
+    static err *name(void *st)      \
+    {                               \
+        return say(st, #name);      \
+    }                               \
+    static err *un_##name(void *st) \
+    {                               \
+        return say(st, "-" #name);  \
+    }
+#define JOB_DEED(name)                  \
+    static err *job_##name(void *st)    \
+    {                                   \
+        assert_false(on_loop());        \
+        return say(st, #name);          \
+    }                                   \
+    static err *job_un_##name(void *st) \
+    {                                   \
+        return say(st, "-" #name);      \
+    }
 
 DEED(a)
 JOB_DEED(b)
@@ -226,8 +236,10 @@ static const flow_step cancel_first[] = {
     {"x", NOW(cancel_now), NOW(un_x)}, {"a", NOW(a), NOW(un_a)}, {0}};
 static const flow_step cancel_second[] = {
     {"a", NOW(a), NOW(un_a)}, {"x", NOW(cancel_now), NOW(un_x)}, {"b", JOB(job_b)}, {0}};
-static const flow_step cancel_last[] = {
-    {"a", NOW(a), NOW(un_a)}, {"b", JOB(job_b), JOB(job_un_b)}, {"x", NOW(cancel_now), NOW(un_x)}, {0}};
+static const flow_step cancel_last[] = {{"a", NOW(a), NOW(un_a)},
+                                        {"b", JOB(job_b), JOB(job_un_b)},
+                                        {"x", NOW(cancel_now), NOW(un_x)},
+                                        {0}};
 
 static void expect_cancelled(const flow_step *steps, const char *trace)
 {
@@ -407,8 +419,11 @@ static void call_at_once(void *st, flow *f)
 }
 
 static const flow_step call_steps[] = {
-    {"a", NOW(a), NOW(un_a)}, {"at once", CALL(call_at_once)}, {"later", CALL(call_later)},
-    {"c", NOW(c)},            {0},
+    {"a", NOW(a), NOW(un_a)},
+    {"at once", CALL(call_at_once)},
+    {"later", CALL(call_later)},
+    {"c", NOW(c)},
+    {0},
 };
 static const flow_def call_flow = {"test.call", call_steps, free_state, HANGUP_UNWIND};
 
@@ -498,8 +513,10 @@ static err *item_check(void *st)
 }
 
 static const flow_step item_steps[] = {
-    {"begin", NOW(item_begin), NOW(item_end)}, {"sleep", SLEEP(item_sleep)},
-    {"check", NOW(item_check)},                {0},
+    {"begin", NOW(item_begin), NOW(item_end)},
+    {"sleep", SLEEP(item_sleep)},
+    {"check", NOW(item_check)},
+    {0},
 };
 static const flow_def item_flow = {"test.item", item_steps, free_state, HANGUP_FINISH};
 
@@ -522,8 +539,10 @@ static void *no_item(void *st)
     return NULL;
 }
 
-static const flow_step each_steps[] = {
-    {"a", NOW(a), NOW(un_a)}, {"each", EACH(&item_flow, next_item, 2), NOW(un_c)}, {"c", NOW(c)}, {0}};
+static const flow_step each_steps[] = {{"a", NOW(a), NOW(un_a)},
+                                       {"each", EACH(&item_flow, next_item, 2), NOW(un_c)},
+                                       {"c", NOW(c)},
+                                       {0}};
 static const flow_def each_flow = {"test.each", each_steps, free_state, HANGUP_UNWIND};
 
 static void check_at_most_two(void *arg, void *state, err *e)
@@ -545,8 +564,8 @@ static void test_each(void **state)
     assert_int_equal(states_freed, freed + 6);
 }
 
-/* Item 2 fails while 1 sleeps: 1 is cancelled, 3 never begins; what a finished item did is undone by
- * the parent's row, whose undo is -c here. */
+/* Item 2 fails while 1 sleeps: 1 is cancelled, 3 never begins; what a finished item did is undone
+ * by the parent's row, whose undo is -c here. */
 static void test_each_first_error_cancels_the_rest(void **state)
 {
     auto_outcome o = {0};
