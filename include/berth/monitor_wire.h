@@ -1,10 +1,11 @@
 /* monitor_wire.h - what berthd and berth-monitor say to each other.
  *
- * All sockets are AF_UNIX SOCK_SEQPACKET.  On the control connection every message is: type (1 byte),
- * 3 bytes of zero, the request's number (u32), then fields in the order listed below: integers as u64,
- * strings as u32 length, bytes, NUL.  Host byte order: both ends live in one kernel.  An attach channel
- * is one half of a socketpair, sent along with WIRE_ATTACH; what the monitor sends there are whole
- * Docker stream frames (first byte 1 or 2) and at last WIRE_END; what the daemon sends is WIRE_STDIN.
+ * All sockets are AF_UNIX SOCK_SEQPACKET.  On the control connection every message is: type (1
+ * byte), 3 bytes of zero, the request's number (u32), then fields in the order listed below:
+ * integers as u64, strings as u32 length, bytes, NUL.  Host byte order: both ends live in one
+ * kernel.  An attach channel is one half of a socketpair, sent along with WIRE_ATTACH; what the
+ * monitor sends there are whole Docker stream frames (first byte 1 or 2) and at last WIRE_END; what
+ * the daemon sends is WIRE_STDIN.
  *
  * A field is only ever added at the end of a message, and a reader takes a missing one as 0 or "":
  * so a monitor that is older or younger than the daemon is served.  Any thread. */
@@ -18,11 +19,11 @@
 
 enum {
     WIRE_VERSION = 1,
-    WIRE_CONTROL_FD = 3,              /* where a spawned monitor finds its control connection */
-    WIRE_HEADER = 8,                  /* bytes before the fields, and of a Docker stream frame */
-    WIRE_FRAME_MAX = 32 * 1024,       /* payload of one stream frame */
-    WIRE_STDIN_MAX = 32 * 1024,       /* payload of one WIRE_STDIN */
-    WIRE_CONTROL_MAX = 160 * 1024,    /* a whole control message (labels in the log's attrs) */
+    WIRE_CONTROL_FD = 3,           /* where a spawned monitor finds its control connection */
+    WIRE_HEADER = 8,               /* bytes before the fields, and of a Docker stream frame */
+    WIRE_FRAME_MAX = 32 * 1024,    /* payload of one stream frame */
+    WIRE_STDIN_MAX = 32 * 1024,    /* payload of one WIRE_STDIN */
+    WIRE_CONTROL_MAX = 160 * 1024, /* a whole control message (labels in the log's attrs) */
 };
 
 #define WIRE_SOCKET_NAME "monitor.sock" /* in the run directory */
@@ -30,24 +31,24 @@ enum {
 
 enum wire_type {
     /* daemon to monitor */
-    WIRE_HELLO = 16,        /* version */
-    WIRE_SPEC = 17,         /* see monitor_spec: id, run_dir, exit_path, bundle, runtime, args..., */
-    WIRE_RUN = 18,          /* - */
+    WIRE_HELLO = 16, /* version */
+    WIRE_SPEC = 17,  /* see monitor_spec: id, run_dir, exit_path, bundle, runtime, args..., */
+    WIRE_RUN = 18,   /* - */
     WIRE_EXEC_PREPARE = 19, /* exec id, process path, flags, rows, cols */
     WIRE_EXEC_RUN = 20,     /* exec id */
     WIRE_ATTACH = 21,       /* session, what; one descriptor */
     WIRE_RESIZE = 22,       /* session, rows, cols */
     WIRE_ACK = 23,          /* session: its exit was taken note of */
     /* monitor to daemon */
-    WIRE_STATE = 32, /* version, monitor pid, init pid (0: not run), started ns, count, count x (exec id,
-                        pid); the pidfd of the init when it runs.  Answers WIRE_HELLO */
-    WIRE_REPLY = 33,     /* enum wire_status, text, pid, started ns; a pidfd after a start */
-    WIRE_EXIT = 34,      /* session, code, finished ns, flags */
-    WIRE_TROUBLE = 35,   /* text: something the daemon should log */
+    WIRE_STATE = 32,   /* version, monitor pid, init pid (0: not run), started ns, count, count x
+                          (exec id,   pid); the pidfd of the init when it runs.  Answers WIRE_HELLO */
+    WIRE_REPLY = 33,   /* enum wire_status, text, pid, started ns; a pidfd after a start */
+    WIRE_EXIT = 34,    /* session, code, finished ns, flags */
+    WIRE_TROUBLE = 35, /* text: something the daemon should log */
     /* attach channel */
-    WIRE_STDIN = 48,     /* type, then the bytes: only these 8 + n */
+    WIRE_STDIN = 48, /* type, then the bytes: only these 8 + n */
     WIRE_STDIN_EOF = 49,
-    WIRE_END = 50,       /* enum wire_end as the request number */
+    WIRE_END = 50, /* enum wire_end as the request number */
 };
 
 enum wire_status { WIRE_OK = 0, WIRE_FAILED = 1, WIRE_NO_SESSION = 2, WIRE_CONFLICT = 3 };
@@ -81,7 +82,8 @@ static inline void wire_put_str(buf *b, const char *s)
     buf_add(b, s ? s : "", n + 1);
 }
 
-/* A received message.  Getters return 0 or "" behind the last field; bad is set when a field is cut. */
+/* A received message.  Getters return 0 or "" behind the last field; bad is set when a field is
+ * cut. */
 typedef struct wire_in {
     const char *at, *end;
     uint32_t request;
