@@ -4,7 +4,6 @@
  * descriptor that was not named, and never falls back to a shell as execvp does; a pidfd tells the
  * exit of exactly this child.  The pid is reaped here alone, so it cannot be another process when
  * child_kill uses it.  Loop thread only. */
-#define _GNU_SOURCE
 #include <berth/buf.h>
 #include <berth/child.h>
 #include <berth/loop.h>

@@ -148,16 +148,6 @@ static void on_step_slept(void *arg)
     step_end_later(f, NULL);
 }
 
-static void run_now(flow *f, const flow_act *act)
-{
-    const char *name = current(f)->name;
-    uint64_t began_ns = watchdog_begin();
-    err *e = act->run(f->state);
-
-    watchdog_end(began_ns, name);
-    step_end(f, e);
-}
-
 static void run_spawn(flow *f, const flow_act *act)
 {
     auto_strv argv = {0};
@@ -184,23 +174,17 @@ static void run_each(flow *f)
         step_end(f, NULL);
 }
 
-static void run_act(flow *f)
+static void begin_act(flow *f)
 {
     const flow_act *act = current_act(f);
     const char *name = current(f)->name;
 
-    f->step_ns = uv_hrtime();
-    f->awaiting = true;
-    if (the_hook) {
-        step_end(f, the_hook(f->def, current(f), f->undoing, f->state));
-        return;
-    }
     switch (act->kind) {
     case FLOW_NOTHING:
         step_end(f, NULL);
         break;
     case FLOW_NOW:
-        run_now(f, act);
+        step_end(f, act->run(f->state));
         break;
     case FLOW_JOB:
         job_begin(name, job_step, f, on_step_job_done);
@@ -221,6 +205,20 @@ static void run_act(flow *f)
         run_each(f);
         break;
     }
+}
+
+static void run_act(flow *f)
+{
+    const char *name = current(f)->name;
+    uint64_t began_ns = watchdog_begin();
+
+    f->step_ns = uv_hrtime();
+    f->awaiting = true;
+    if (the_hook)
+        step_end(f, the_hook(f->def, current(f), f->undoing, f->state));
+    else
+        begin_act(f);
+    watchdog_end(began_ns, name);
 }
 
 /* Begin the next row downward; false when there is none. */

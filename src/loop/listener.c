@@ -3,7 +3,6 @@
  * A flood of connections gets a bounded share of each turn of the loop.  When descriptors run out,
  * the reserved one is given up for a moment to accept and close the connection that waits: its
  * client hears at once, and the next one may be luckier.  Loop thread only. */
-#define _GNU_SOURCE
 #include "uvloop.h"
 #include <berth/log.h>
 #include <berth/loop.h>

@@ -4,7 +4,6 @@
  * list, which is emptied when the callback has returned.  What the emptying itself adds waits for
  * the next turn of the loop, so that a chain of such calls never starves the sockets. Loop thread
  * only, except loop_post and on_loop. */
-#define _GNU_SOURCE
 #include "uvloop.h"
 #include <berth/buf.h>
 #include <berth/job.h>

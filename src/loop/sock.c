@@ -142,20 +142,16 @@ static void flush_waiting(sock *s)
     write_later(s, buf_take(&s->waiting), n);
 }
 
-/* Queue what the kernel did not take of two pieces. */
-static void keep_rest(sock *s, const uv_buf_t pieces[2], size_t sent)
+/* Copy two pieces behind what out has, without the bytes that are sent already. */
+static void keep_rest(buf *out, const uv_buf_t pieces[2], size_t sent)
 {
-    buf rest = {0};
-
     for (int i = 0; i < 2; i++) {
         size_t skip = sent < pieces[i].len ? sent : pieces[i].len;
 
         if (skip < pieces[i].len)
-            buf_add(&rest, pieces[i].base + skip, pieces[i].len - skip);
+            buf_add(out, pieces[i].base + skip, pieces[i].len - skip);
         sent -= skip;
     }
-    if (rest.len)
-        write_later(s, rest.data, rest.len);
 }
 
 static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *ret)
@@ -316,15 +312,17 @@ void sock_write2(sock *s, const void *p1, size_t n1, const void *p2, size_t n2)
     if (s->broken || s->closing || s->shut || n1 + n2 == 0)
         return;
     if (s->writing) {
-        buf_add(&s->waiting, p1, n1);
-        buf_add(&s->waiting, p2, n2);
+        keep_rest(&s->waiting, pieces, 0);
         return;
     }
     rc = uv_try_write(&s->uv.stream, pieces + !n1, !!n1 + !!n2);
-    if (rc < 0 && rc != UV_EAGAIN)
+    if (rc < 0 && rc != UV_EAGAIN) {
         write_failed(s, rc);
-    else
-        keep_rest(s, pieces, rc < 0 ? 0 : (size_t)rc);
+        return;
+    }
+    keep_rest(&s->waiting, pieces, rc < 0 ? 0 : (size_t)rc);
+    if (s->waiting.len)
+        flush_waiting(s);
 }
 
 size_t sock_unsent(const sock *s)

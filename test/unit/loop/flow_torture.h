@@ -1,12 +1,8 @@
 /* flow_torture.h - fails a flow at each of its steps, with every act replaced by a fake.
  *
  * Whatever the table says, the trace of the undo column must be the mirror of the deeds that began,
- * the first error must come out, and nothing may be left (LeakSanitizer sees the rest).  A file of
- * flows is tortured in three lines, and a new flow is one name more in the list:
- *
- *     #include "../loop/flow_torture.h"
- *     #include "../../../src/backend/container/flows.h"
- *     FLOW_TORTURE(&container_start_flow, &container_stop_flow)
+ * the first error must come out, and nothing may be left (LeakSanitizer sees the rest).  A new flow
+ * is one line more in all_flows.h; a test of its own may call flow_torture(&that_flow) as well.
  *
  * The fakes never touch the state, which is NULL: so free_state has to accept NULL. */
 #ifndef BERTH_TEST_LOOP_FLOW_TORTURE_H

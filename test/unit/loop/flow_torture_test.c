@@ -1,7 +1,13 @@
-/* flow_torture_test.c - sample flows with every kind of row, failed at each step.
+/* flow_torture_test.c - every flow of the program, failed at each of its steps; before them sample
+ * flows with every kind of row.
  *
  * The acts are never run: the fakes stand in for them. */
+#include "all_flows.h"
 #include "flow_torture.h"
+
+#define DECLARE(name) extern const flow_def name;
+#define POINT(name)   &name,
+ALL_FLOWS(DECLARE)
 
 static err *never(void *st)
 {
@@ -66,4 +72,4 @@ static const flow_def every_kind_flow = {"sample.every-kind", every_kind_steps, 
 static const flow_step one_step[] = {{"only", NOW(never)}, {0}};
 static const flow_def one_flow = {"sample.one", one_step, NULL, HANGUP_FINISH};
 
-FLOW_TORTURE(&item_flow, &every_kind_flow, &one_flow)
+FLOW_TORTURE(&item_flow, &every_kind_flow, &one_flow, ALL_FLOWS(POINT))

@@ -3,10 +3,6 @@
 #ifndef BERTH_TEST_LOOP_RIG_H
 #define BERTH_TEST_LOOP_RIG_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,0 +1,11 @@
+/* all_flows.h - every flow of the program by the name of its flow_def, one line each.
+ *
+ * flow_torture_test.c declares and tortures them; a flow_def is therefore never static. */
+#ifndef BERTH_TEST_LOOP_ALL_FLOWS_H
+#define BERTH_TEST_LOOP_ALL_FLOWS_H
+
+/* clang-format off */
+#define ALL_FLOWS(FLOW)
+/* clang-format on */
+
+#endif
