@@ -5,6 +5,7 @@
 #include <berth/flow.h>
 #include <berth/log.h>
 #include <berth/timer.h>
+#include <stdatomic.h>
 
 /* The state of the sample flows.  What happens is written into one trace: "a b" for deeds, "-b -a"
  * for undone ones; fail_at names the deed that fails. */
@@ -279,10 +280,20 @@ static void cancel_it(void *arg)
     flow_cancel(arg);
 }
 
+static atomic_bool let_go;
+
+/* Runs until it is let go, but not for ever. */
 static err *job_slow_b(void *st)
 {
-    rig_sleep_ms(50);
+    for (int ms = 0; !atomic_load(&let_go) && ms < 20000; ms++)
+        rig_sleep_ms(1);
     return say(st, "b");
+}
+
+static void cancel_and_let_go(void *arg)
+{
+    flow_cancel(arg);
+    atomic_store(&let_go, true);
 }
 
 static const flow_step slow_steps[] = {
@@ -293,9 +304,10 @@ static void test_cancel_awaits_the_running_job(void **state)
 {
     auto_outcome o = {0};
     flow *f = flow_begin(&slow_flow, sample_new(NULL), on_done, &o);
-    timer *t = timer_start("test", 10, cancel_it, f);
+    timer *t = timer_start("test", 10, cancel_and_let_go, f);
 
     (void)state;
+    atomic_store(&let_go, false);
     loop_run();
     assert_int_equal(o.kind, ERR_CANCELLED);
     assert_string_equal(o.trace, "a b -b -a");
@@ -497,7 +509,11 @@ static err *item_end(void *st)
 
 static uint64_t item_sleep(void *st)
 {
-    return ((item *)st)->number == 2 ? 5 : 25;
+    item *i = st;
+
+    if (i->number == 2 && i->parent->child_fails)
+        return 5;
+    return i->parent->skip_b ? 30000 : 25; /* a sleep that only a cancel ends */
 }
 
 static err *item_check(void *st)
@@ -574,6 +590,7 @@ static void test_each_first_error_cancels_the_rest(void **state)
 
     (void)state;
     s->child_fails = "2";
+    s->skip_b = true;
     flow_begin(&each_flow, s, on_done, &o);
     loop_run();
     assert_string_equal(o.message, "item 2 is bad");
@@ -597,10 +614,11 @@ static void test_each_leaves_finished_items_to_the_parent(void **state)
 static void test_each_cancelled(void **state)
 {
     auto_outcome o = {0};
-    flow *f = flow_begin(&each_flow, sample_new(NULL), on_done, &o);
-    timer *t = timer_start("test", 2, cancel_it, f);
+    sample *s = sample_new(NULL);
+    timer *t = timer_start("test", 20, cancel_it, flow_begin(&each_flow, s, on_done, &o));
 
     (void)state;
+    s->skip_b = true;
     loop_run();
     assert_int_equal(o.kind, ERR_CANCELLED);
     assert_string_equal(o.trace, "a 1 2 -2 -1 -c -a");
@@ -689,15 +707,17 @@ static void test_quick_flows_do_not_starve_the_loop(void **state)
 static void dump_it(void *arg)
 {
     loop_dump(arg);
+    atomic_store(&let_go, true);
 }
 
 static void test_dump_lists_flows_in_flight(void **state)
 {
     auto_outcome o = {0};
     auto_buf text = {0};
-    timer *t = timer_start("test", 10, dump_it, &text);
+    timer *t = timer_start("test", 20, dump_it, &text);
 
     (void)state;
+    atomic_store(&let_go, false);
     flow_begin(&slow_flow, sample_new(NULL), on_done, &o);
     loop_run();
     assert_non_null(strstr(text.data, "flows in flight: 1\n"));

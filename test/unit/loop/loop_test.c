@@ -167,14 +167,14 @@ static void test_watchdog_names_who_held_the_loop(void **state)
 
     (void)state;
     loop_done();
-    setenv("BERTH_WATCHDOG_MS", "100", 1);
+    setenv("BERTH_WATCHDOG_MS", "250", 1);
     assert_null(loop_init());
-    slow = log_of_callback(120);
+    slow = log_of_callback(300);
     quick = log_of_callback(0);
     loop_done();
     setenv("BERTH_WATCHDOG_MS", "0", 1);
     assert_null(loop_init());
-    off = log_of_callback(120);
+    off = log_of_callback(300);
     unsetenv("BERTH_WATCHDOG_MS");
     assert_non_null(strstr(slow, "slow test timer"));
     assert_string_equal(quick, "");

@@ -60,7 +60,7 @@ static void test_reads(void **state)
     assert_int_equal(reads, 0);
     for (int i = 0; i < 3; i++)
         assert_int_equal(send(pair[1], "x", 1, 0), 1);
-    run_ms(20);
+    run_ms(100);
     assert_int_equal(reads, 3);
     assert_int_equal(writes, 0);
     close_pair();
