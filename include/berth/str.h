@@ -37,6 +37,8 @@ static inline const char *str_or(const char *s, const char *otherwise) /* for NU
 bool str_eq_nocase(const char *a, const char *b);
 bool str_starts(const char *s, const char *prefix);
 bool str_ends(const char *s, const char *suffix);
+/* Bytes of the well-formed UTF-8 sequence at s, 0 when there is none. */
+size_t str_utf8_length(const char *s, size_t n);
 bool str_is_utf8(const char *s, size_t n);
 
 /* Whole-string numbers: no blanks, no sign where unsigned, no overflow. */
