@@ -1,6 +1,8 @@
 /* loop.h - the one event loop of the process.
  *
- * Loop thread only, except loop_post and on_loop.  No other room sees libuv. */
+ * Loop thread only, except loop_post and on_loop.  No other room sees libuv.
+ * A callback that takes longer than BERTH_WATCHDOG_MS (from the environment; 5 when built with the
+ * BERTH_WATCHDOG option, else off) is logged by its name. */
 #ifndef BERTH_LOOP_H
 #define BERTH_LOOP_H
 

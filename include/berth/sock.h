@@ -10,8 +10,10 @@
 typedef struct sock sock;
 
 /* on_data's bytes are valid during the call.  on_eof: the peer closed its write side (or reset: e is
- * set, owned by the callee).  on_drain: what was unsent fell below the low mark.  on_closed is the
- * last callback: the socket's memory goes when it returns. */
+ * set, owned by the callee); after a plain EOF a failing write is told the same way, once more and
+ * for the last time.  on_drain: a queued write ended and at most 16 KiB are unsent; the last call
+ * comes at 0.  on_closed is the last callback: the socket's memory goes when it returns.  None of
+ * them is called from within a function of this header. */
 typedef struct sock_events {
     void (*on_data)(void *arg, const char *p, size_t n);
     void (*on_eof)(void *arg, err *e);
@@ -34,7 +36,8 @@ bool sock_is_unix(const sock *s);
 const char *sock_peer(const sock *s);   /* "@" for unix, "ip:port" for TCP */
 int sock_fd(const sock *s);
 /* Detach the descriptor from the loop: the sock is freed (on_closed is not called), the descriptor is
- * the caller's, unsent bytes must be none. */
+ * the caller's (with another number, still non-blocking; -1 when none was free), unsent bytes must
+ * be none. */
 int sock_release(sock *s);
 
 typedef struct listener listener;
