@@ -72,7 +72,11 @@ monitor *monitor_connect(const char *run_dir, const char *id, const monitor_even
 must_check err *monitor_read_exit(const char *exit_path, monitor_exit *ret);
 
 pid_t monitor_pid(const monitor *m); /* of berth-monitor itself, 0 when unknown */
-/* Free our side.  A monitor that was never told to run ends by itself; a running one lives on. */
+/* The init's pidfd, from the monitor before it could be reaped: a signal through it never hits another
+ * process, also when the monitor is lost.  The monitor's until monitor_free; -1 when it does not run. */
+int monitor_init_pidfd(const monitor *m);
+/* Free our side.  A monitor that was never told to run ends by itself; a running one lives on.
+ * Callbacks that are still due are not called; attachments are on their own. */
 void monitor_free(monitor *m);
 
 /* ---- execs ---- */
@@ -85,6 +89,14 @@ typedef struct monitor_exec_spec {
 /* Prepare the session (so that attachments can be made), then run it. */
 void monitor_exec_prepare(monitor *m, const monitor_exec_spec *spec, void (*ready)(void *arg, err *e), void *arg);
 void monitor_exec_run(monitor *m, const char *exec_id, monitor_start_done *done, void *arg);
+
+/* A prepared exec will not be run: its session ends. */
+void monitor_exec_forget(monitor *m, const char *exec_id);
+/* The execs that run in it: those that this daemon started, and after monitor_connect those that an
+ * earlier one did.  pidfd as monitor_init_pidfd, -1 when the monitor could not give one. */
+void monitor_each_exec(const monitor *m, void (*fn)(void *arg, const char *exec_id, pid_t pid),
+                       void *arg);
+int monitor_exec_pidfd(const monitor *m, const char *exec_id);
 
 /* ---- stdio ---- */
 enum { ATTACH_STDIN = 1, ATTACH_STDOUT = 2, ATTACH_STDERR = 4 };

@@ -27,12 +27,17 @@ cgroup_mode runtime_cgroup_mode(void); /* of this host, from the file system typ
 typedef struct runtime_extra { const char *name, *path; const char *const *args; } runtime_extra;
 must_check err *runtimes_init(const char *root_dir, const runtime_extra *extra, size_t n_extra, const char *default_name);
 void runtimes_done(void);
+/* The path of berth-monitor: where the daemon found it; else beside this program.  Set it before
+ * runtimes_init; runtime_argv needs it where a runtime must not see the unified cgroup mount. */
+void runtime_set_monitor_program(const char *path);
+const char *runtime_monitor_program(void);
 const runtime *runtime_default(void);
 const runtime *runtime_find(const char *name); /* NULL or "" gives the default; NULL when unknown or not there */
 size_t runtime_count(void);
 const runtime *runtime_nth(size_t i);
 
-/* argv for `delete --force ID`, `kill`, `state`, ... : the caller adds the command. */
+/* argv for `delete --force ID`, `kill`, `state`, ... : the caller adds the command.  It begins with
+ * `berth-monitor --runtime-exec hide_unified --` where the runtime needs that namespace. */
 void runtime_argv(const runtime *rt, strv *argv);
 
 #endif

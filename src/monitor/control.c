@@ -281,15 +281,15 @@ static void handle_attach(wire_in *in, int *fd)
 {
     session *s = supervise_find(wire_get_str(in));
     unsigned what = (unsigned)wire_get_int(in);
-    const char refusal[WIRE_HEADER] = {WIRE_END, 0, 0, 0, WIRE_END_REFUSED};
+    const char end[WIRE_HEADER] = {WIRE_END, 0, 0, 0,
+                                   (char)(s ? WIRE_END_DONE : WIRE_END_REFUSED)};
 
     if (*fd < 0)
-        return;
-    if (!s || s->state == SESSION_ENDED) {
-        (void)send(*fd, refusal, sizeof refusal, MSG_DONTWAIT | MSG_NOSIGNAL);
-        return;
-    }
-    client_new(s, take_fd(fd), what);
+        return; /* out of descriptors: the daemon sees its end closed */
+    if (s && s->state != SESSION_ENDED)
+        client_new(s, take_fd(fd), what);
+    else
+        (void)send(*fd, end, sizeof end, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void handle_ack(wire_in *in)

@@ -9,12 +9,12 @@
 
 typedef uint64_t cap_set; /* bit n is capability n */
 
-void caps_init(void);                 /* reads what the daemon itself may give */
+void caps_init(void); /* reads what the daemon itself may give */
 cap_set caps_of_daemon(void);
-const char *cap_name(unsigned n);     /* "CAP_CHOWN"; NULL past the last */
+const char *cap_name(unsigned n);                  /* "CAP_CHOWN"; NULL past the last */
 bool cap_parse(const char *text, unsigned *ret_n); /* with or without CAP_, any case */
-/* dockerd's default, CapAdd, CapDrop, Privileged.  What the daemon lacks is left out, with a warning
- * when warnings is given. */
+/* dockerd's default, CapAdd, CapDrop, Privileged.  What the daemon lacks is left out, with a
+ * warning when warnings is given. */
 must_check err *caps_for(const host_config *h, bool privileged, strv *warnings, cap_set *ret_caps);
 
 #endif

@@ -1,9 +1,9 @@
 /* seccomp.c - from the packaged profile to the OCI runtime's.
  *
  * The package's profile lets containers unshare and mount, as podman wants it; dockerd's does not
- * without CAP_SYS_ADMIN, and denies io_uring and the AF_ALG and AF_VSOCK sockets.  The table and the
- * socket rules below take the built-in profile down to that.  A profile that comes with a request is
- * translated as it is.  Any thread after seccomp_init. */
+ * without CAP_SYS_ADMIN, and denies io_uring and the AF_ALG and AF_VSOCK sockets.  The table and
+ * the socket rules below take the built-in profile down to that.  A profile that comes with a
+ * request is translated as it is.  Any thread after seccomp_init. */
 #include "seccomp.h"
 #include "jsonw.h"
 #include <berth/mem.h>
@@ -20,35 +20,35 @@
 
 enum { PROFILE_MAX = 1 << 20 };
 
-#define SECCOMP_ARCH(F, T)                                                                         \
-    F(T, STR, architecture, "architecture", 0)                                                     \
+#define SECCOMP_ARCH(F, T)                     \
+    F(T, STR, architecture, "architecture", 0) \
     F(T, STRS, sub, "subArchitectures", 0)
 JSON_DECLARE(seccomp_arch, SECCOMP_ARCH)
-#define SECCOMP_FILTER(F, T)                                                                       \
-    F(T, STRS, caps, "caps", 0)                                                                    \
-    F(T, STRS, arches, "arches", 0)                                                                \
+#define SECCOMP_FILTER(F, T)        \
+    F(T, STRS, caps, "caps", 0)     \
+    F(T, STRS, arches, "arches", 0) \
     F(T, STR, min_kernel, "minKernel", 0)
 JSON_DECLARE(seccomp_filter, SECCOMP_FILTER)
-#define SECCOMP_ARG(F, T)                                                                          \
-    F(T, INT, index, "index", 0)                                                                   \
-    F(T, INT, value, "value", 0)                                                                   \
-    F(T, INT, value_two, "valueTwo", 0)                                                            \
+#define SECCOMP_ARG(F, T)               \
+    F(T, INT, index, "index", 0)        \
+    F(T, INT, value, "value", 0)        \
+    F(T, INT, value_two, "valueTwo", 0) \
     F(T, STR, op, "op", 0)
 JSON_DECLARE(seccomp_arg, SECCOMP_ARG)
-#define SECCOMP_RULE(F, T)                                                                         \
-    F(T, STRS, names, "names", 0)                                                                  \
-    F(T, STR, name, "name", 0)                                                                     \
-    F(T, STR, action, "action", 0)                                                                 \
-    F(T, OPT_INT, errno_ret, "errnoRet", 0)                                                        \
-    F(T, OBJS(seccomp_arg), args, "args", 0)                                                       \
-    F(T, OBJ(seccomp_filter), includes, "includes", 0)                                             \
+#define SECCOMP_RULE(F, T)                             \
+    F(T, STRS, names, "names", 0)                      \
+    F(T, STR, name, "name", 0)                         \
+    F(T, STR, action, "action", 0)                     \
+    F(T, OPT_INT, errno_ret, "errnoRet", 0)            \
+    F(T, OBJS(seccomp_arg), args, "args", 0)           \
+    F(T, OBJ(seccomp_filter), includes, "includes", 0) \
     F(T, OBJ(seccomp_filter), excludes, "excludes", 0)
 JSON_DECLARE(seccomp_rule, SECCOMP_RULE)
-#define SECCOMP_PROFILE(F, T)                                                                      \
-    F(T, STR, default_action, "defaultAction", 0)                                                  \
-    F(T, OPT_INT, default_errno_ret, "defaultErrnoRet", 0)                                         \
-    F(T, OBJS(seccomp_arch), arch_map, "archMap", 0)                                               \
-    F(T, STRS, architectures, "architectures", 0)                                                  \
+#define SECCOMP_PROFILE(F, T)                              \
+    F(T, STR, default_action, "defaultAction", 0)          \
+    F(T, OPT_INT, default_errno_ret, "defaultErrnoRet", 0) \
+    F(T, OBJS(seccomp_arch), arch_map, "archMap", 0)       \
+    F(T, STRS, architectures, "architectures", 0)          \
     F(T, OBJS(seccomp_rule), syscalls, "syscalls", 0)
 JSON_DECLARE(seccomp_profile, SECCOMP_PROFILE)
 JSON_DEFINE(seccomp_arch, SECCOMP_ARCH)
@@ -58,11 +58,11 @@ JSON_DEFINE(seccomp_rule, SECCOMP_RULE)
 JSON_DEFINE(seccomp_profile, SECCOMP_PROFILE)
 
 #if defined(__x86_64__)
-#define ARCH_NAME    "SCMP_ARCH_X86_64"
-#define ARCH_FAMILY  "amd64"
+#define ARCH_NAME   "SCMP_ARCH_X86_64"
+#define ARCH_FAMILY "amd64"
 #elif defined(__aarch64__)
-#define ARCH_NAME    "SCMP_ARCH_AARCH64"
-#define ARCH_FAMILY  "arm64"
+#define ARCH_NAME   "SCMP_ARCH_AARCH64"
+#define ARCH_FAMILY "arm64"
 #else
 #error "name this architecture as libseccomp does"
 #endif
@@ -71,15 +71,19 @@ JSON_DEFINE(seccomp_profile, SECCOMP_PROFILE)
 static const struct {
     const char *syscall, *cap;
 } guarded[] = {
-    {"bpf", "SYS_ADMIN"},         {"clone3", "SYS_ADMIN"},        {"fsconfig", "SYS_ADMIN"},
-    {"fsmount", "SYS_ADMIN"},     {"fsopen", "SYS_ADMIN"},        {"fspick", "SYS_ADMIN"},
-    {"mount", "SYS_ADMIN"},       {"mount_setattr", "SYS_ADMIN"}, {"move_mount", "SYS_ADMIN"},
-    {"open_tree", "SYS_ADMIN"},   {"pivot_root", "SYS_ADMIN"},    {"setns", "SYS_ADMIN"},
-    {"syslog", "SYSLOG"},         {"umount", "SYS_ADMIN"},        {"umount2", "SYS_ADMIN"},
-    {"unshare", "SYS_ADMIN"},     {"clone", "SYS_ADMIN"},         {"reboot", "SYS_BOOT"},
-    {"get_mempolicy", "SYS_NICE"}, {"mbind", "SYS_NICE"},         {"set_mempolicy", "SYS_NICE"},
-    {"keyctl", NULL},             {"io_uring_setup", NULL},       {"io_uring_enter", NULL},
-    {"io_uring_register", NULL},  {"socket", NULL} /* see socket_rules */,
+    {"bpf", "SYS_ADMIN"},          {"clone3", "SYS_ADMIN"},
+    {"fsconfig", "SYS_ADMIN"},     {"fsmount", "SYS_ADMIN"},
+    {"fsopen", "SYS_ADMIN"},       {"fspick", "SYS_ADMIN"},
+    {"mount", "SYS_ADMIN"},        {"mount_setattr", "SYS_ADMIN"},
+    {"move_mount", "SYS_ADMIN"},   {"open_tree", "SYS_ADMIN"},
+    {"pivot_root", "SYS_ADMIN"},   {"setns", "SYS_ADMIN"},
+    {"syslog", "SYSLOG"},          {"umount", "SYS_ADMIN"},
+    {"umount2", "SYS_ADMIN"},      {"unshare", "SYS_ADMIN"},
+    {"clone", "SYS_ADMIN"},        {"reboot", "SYS_BOOT"},
+    {"get_mempolicy", "SYS_NICE"}, {"mbind", "SYS_NICE"},
+    {"set_mempolicy", "SYS_NICE"}, {"keyctl", NULL},
+    {"io_uring_setup", NULL},      {"io_uring_enter", NULL},
+    {"io_uring_register", NULL},   {"socket", NULL} /* see socket_rules */,
 };
 #define CLONE_NAMESPACES 0x7E020000LL
 
@@ -106,7 +110,8 @@ static bool kernel_is_at_least(const char *min)
     struct utsname u;
     int want[2] = {0}, have[2] = {0};
 
-    if (uname(&u) < 0 || sscanf(min, "%d.%d", &want[0], &want[1]) < 1 || sscanf(u.release, "%d.%d", &have[0], &have[1]) < 1)
+    if (uname(&u) < 0 || sscanf(min, "%d.%d", &want[0], &want[1]) < 1 ||
+        sscanf(u.release, "%d.%d", &have[0], &have[1]) < 1)
         return false;
     return have[0] != want[0] ? have[0] > want[0] : have[1] >= want[1];
 }
@@ -180,7 +185,8 @@ static void rule_write(buf *b, const seccomp_rule *r, cap_set caps, bool builtin
     jw_close(b, '}');
 }
 
-static void allow_if(buf *b, const char *syscall, int64_t index, int64_t value, int64_t value_two, const char *op)
+static void allow_if(buf *b, const char *syscall, int64_t index, int64_t value, int64_t value_two,
+                     const char *op)
 {
     jw_open(b, NULL, '{');
     jw_raw(b, "names", "[");

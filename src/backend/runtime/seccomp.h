@@ -1,4 +1,5 @@
-/* seccomp.h - from the packaged profile (the format docker and podman share) to the OCI runtime's. */
+/* seccomp.h - from the packaged profile (the format docker and podman share) to the OCI runtime's.
+ */
 #ifndef BERTH_RUNTIME_SECCOMP_H
 #define BERTH_RUNTIME_SECCOMP_H
 

@@ -16,11 +16,12 @@
 
 #define SECCOMP_PROFILE_PATH "/usr/share/containers/seccomp.json"
 
-static const char *const readonly_paths[] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", NULL};
+static const char *const readonly_paths[] = {
+    "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger", NULL};
 static const char *const masked_fixed[] = {
-    "/proc/asound",       "/proc/acpi",        "/proc/interrupts", "/proc/kcore", "/proc/keys",
-    "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi",
-    "/sys/firmware",      "/sys/devices/virtual/powercap",
+    "/proc/asound",      "/proc/acpi",          "/proc/interrupts", "/proc/kcore",
+    "/proc/keys",        "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats",
+    "/proc/sched_debug", "/proc/scsi",          "/sys/firmware",    "/sys/devices/virtual/powercap",
 };
 static strv masked;
 static bool has_apparmor;
@@ -64,7 +65,8 @@ err *spec_host_init(const char *seccomp_profile_path)
     has_apparmor = access("/sys/kernel/security/apparmor/profiles", F_OK) == 0;
     e = seccomp_init(seccomp_profile_path ? seccomp_profile_path : SECCOMP_PROFILE_PATH);
     if (e && !seccomp_profile_path && err_kind(e) == ERR_NOT_FOUND) {
-        log_warn("no seccomp profile is installed: containers run without one", "path", SECCOMP_PROFILE_PATH);
+        log_warn("no seccomp profile is installed: containers run without one", "path",
+                 SECCOMP_PROFILE_PATH);
         err_free(e);
         e = NULL;
     }
@@ -110,7 +112,9 @@ static err *security_opt_parse(const char *opt, security_opts *s)
         s->systempaths_unconfined = true;
     } else if (str_eq(key, "label")) {
         if (!str_eq(value, "disable"))
-            return err_new(ERR_UNSUPPORTED, "security option label=%s is not supported: SELinux is not enabled", value);
+            return err_new(ERR_UNSUPPORTED,
+                           "security option label=%s is not supported: SELinux is not enabled",
+                           value);
     } else {
         return err_new(ERR_INVALID, "invalid --security-opt 2: \"%s\"", opt);
     }
@@ -124,7 +128,9 @@ err *security_opts_parse(const json_strs *list, security_opts *ret)
     for (size_t i = 0; i < list->n; i++)
         TRY(security_opt_parse(list->v[i], &s));
     if (s.apparmor && !has_apparmor && !str_eq(s.apparmor, "unconfined"))
-        return err_new(ERR_INVALID, "AppArmor is not enabled on this host, profile \"%s\" cannot be used", s.apparmor);
+        return err_new(ERR_INVALID,
+                       "AppArmor is not enabled on this host, profile \"%s\" cannot be used",
+                       s.apparmor);
     *ret = s;
     return NULL;
 }
@@ -140,7 +146,8 @@ static void caps_write(buf *b, const char *key, cap_set set)
     jw_close(b, ']');
 }
 
-/* A user who is not root starts without effective ones; inheritable and ambient are always empty. */
+/* A user who is not root starts without effective ones; inheritable and ambient are always empty.
+ */
 static void capabilities_write(buf *b, cap_set set, uint32_t uid)
 {
     jw_open(b, "capabilities", '{');
@@ -281,7 +288,8 @@ static void namespaces_write(const spec_input *in, buf *b)
     jw_close(b, ']');
 }
 
-static void paths_write(buf *b, const char *key, const json_strs *asked, const char *const *defaults)
+static void paths_write(buf *b, const char *key, const json_strs *asked,
+                        const char *const *defaults)
 {
     jw_open(b, key, '[');
     if (asked->set)
@@ -295,10 +303,12 @@ static void paths_write(buf *b, const char *key, const json_strs *asked, const c
 
 static err *seccomp_write(const spec_input *in, const security_opts *s, cap_set caps, buf *b)
 {
-    if (in->host->privileged || s->seccomp_unconfined || (!s->seccomp_profile && !seccomp_is_there()))
+    if (in->host->privileged || s->seccomp_unconfined ||
+        (!s->seccomp_profile && !seccomp_is_there()))
         return NULL;
     jw_key(b, "seccomp");
-    return s->seccomp_profile ? seccomp_custom(s->seccomp_profile, caps, b) : seccomp_builtin(caps, b);
+    return s->seccomp_profile ? seccomp_custom(s->seccomp_profile, caps, b)
+                              : seccomp_builtin(caps, b);
 }
 
 static err *linux_write(const spec_input *in, const security_opts *s, cap_set caps, buf *b)
@@ -367,7 +377,8 @@ err *spec_validate(const container_config *config, const host_config *host, strv
     cap_set caps;
 
     if (!str_empty(config->working_dir) && config->working_dir[0] != '/')
-        return err_new(ERR_INVALID, "the working directory '%s' is invalid, it needs to be an absolute path",
+        return err_new(ERR_INVALID,
+                       "the working directory '%s' is invalid, it needs to be an absolute path",
                        config->working_dir);
     TRY(security_opts_parse(&host->security_opt, &security));
     TRY(caps_for(host, host->privileged, warnings, &caps));

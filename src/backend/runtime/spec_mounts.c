@@ -1,4 +1,5 @@
-/* spec_mounts.c - the mounts of the OCI spec: the kernel's file systems, /dev, the network files, tmpfs, binds.
+/* spec_mounts.c - the mounts of the OCI spec: the kernel's file systems, /dev, the network files,
+ * tmpfs, binds.
  *
  * Any thread. */
 #include "spec.h"
@@ -11,7 +12,8 @@
 
 #define SHM_DEFAULT (64LL << 20)
 
-static void mount_write(buf *b, const char *destination, const char *type, const char *source, const char *const *options)
+static void mount_write(buf *b, const char *destination, const char *type, const char *source,
+                        const char *const *options)
 {
     jw_open(b, NULL, '{');
     jw_str(b, "destination", destination);
@@ -38,7 +40,8 @@ static bool is_taken(const spec_input *in, const char *destination)
 
 static void shm_write(const spec_input *in, buf *b)
 {
-    auto_free char *size = xasprintf("size=%lld", (long long)(in->host->shm_size ? in->host->shm_size : SHM_DEFAULT));
+    auto_free char *size =
+        xasprintf("size=%lld", (long long)(in->host->shm_size ? in->host->shm_size : SHM_DEFAULT));
 
     if (is_taken(in, "/dev/shm"))
         return;
@@ -47,7 +50,8 @@ static void shm_write(const spec_input *in, buf *b)
     else if (mode_is_host(in->host->ipc_mode))
         mount_write(b, "/dev/shm", "bind", "/dev/shm", OPTIONS("rbind", "rprivate"));
     else if (!str_eq(in->host->ipc_mode, "none"))
-        mount_write(b, "/dev/shm", "tmpfs", "shm", OPTIONS("nosuid", "noexec", "nodev", "mode=1777", size));
+        mount_write(b, "/dev/shm", "tmpfs", "shm",
+                    OPTIONS("nosuid", "noexec", "nodev", "mode=1777", size));
 }
 
 static void system_write(const spec_input *in, buf *b)
@@ -55,7 +59,8 @@ static void system_write(const spec_input *in, buf *b)
     const char *access = in->host->privileged ? "rw" : "ro";
 
     mount_write(b, "/proc", "proc", "proc", OPTIONS("nosuid", "noexec", "nodev"));
-    mount_write(b, "/dev", "tmpfs", "tmpfs", OPTIONS("nosuid", "strictatime", "mode=755", "size=65536k"));
+    mount_write(b, "/dev", "tmpfs", "tmpfs",
+                OPTIONS("nosuid", "strictatime", "mode=755", "size=65536k"));
     mount_write(b, "/dev/pts", "devpts", "devpts",
                 OPTIONS("nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"));
     if (mode_is_host(in->host->ipc_mode))
@@ -63,13 +68,15 @@ static void system_write(const spec_input *in, buf *b)
     else
         mount_write(b, "/dev/mqueue", "mqueue", "mqueue", OPTIONS("nosuid", "noexec", "nodev"));
     mount_write(b, "/sys", "sysfs", "sysfs", OPTIONS("nosuid", "noexec", "nodev", access));
-    mount_write(b, "/sys/fs/cgroup", "cgroup", "cgroup", OPTIONS("nosuid", "noexec", "nodev", "relatime", access));
+    mount_write(b, "/sys/fs/cgroup", "cgroup", "cgroup",
+                OPTIONS("nosuid", "noexec", "nodev", "relatime", access));
     shm_write(in, b);
 }
 
 static void network_files_write(const spec_input *in, buf *b)
 {
-    const char *const *rw = in->host->readonly_rootfs ? OPTIONS("rbind", "rprivate", "ro") : OPTIONS("rbind", "rprivate");
+    const char *const *rw = in->host->readonly_rootfs ? OPTIONS("rbind", "rprivate", "ro")
+                                                      : OPTIONS("rbind", "rprivate");
     const struct {
         const char *destination, *source;
     } files[] = {
@@ -120,7 +127,8 @@ static void user_mounts_write(const spec_input *in, buf *b)
     for (size_t i = 0; i < tmpfs->n; i++)
         deepest = depth_of(tmpfs->keys[i]) > deepest ? depth_of(tmpfs->keys[i]) : deepest;
     for (size_t i = 0; i < in->n_binds; i++)
-        deepest = depth_of(in->binds[i].destination) > deepest ? depth_of(in->binds[i].destination) : deepest;
+        deepest = depth_of(in->binds[i].destination) > deepest ? depth_of(in->binds[i].destination)
+                                                               : deepest;
     for (int depth = 0; depth <= deepest; depth++) {
         for (size_t i = 0; i < tmpfs->n; i++)
             if (depth_of(tmpfs->keys[i]) == depth)
@@ -162,12 +170,18 @@ bool mounts_propagate(const spec_input *in, const char **ret_root_propagation)
 }
 
 static const char *const tmpfs_flags[] = {
-    "ro",       "rw",      "nosuid",   "suid",     "nodev",       "dev",     "noexec",   "exec",     "sync",
-    "async",    "dirsync", "remount",  "mand",     "nomand",      "atime",   "noatime",  "diratime", "nodiratime",
-    "bind",     "rbind",   "private",  "rprivate", "shared",      "rshared", "slave",    "rslave",   "unbindable",
-    "runbindable", "relatime", "norelatime", "strictatime", "nostrictatime", "defaults",
+    "ro",       "rw",         "nosuid",      "suid",
+    "nodev",    "dev",        "noexec",      "exec",
+    "sync",     "async",      "dirsync",     "remount",
+    "mand",     "nomand",     "atime",       "noatime",
+    "diratime", "nodiratime", "bind",        "rbind",
+    "private",  "rprivate",   "shared",      "rshared",
+    "slave",    "rslave",     "unbindable",  "runbindable",
+    "relatime", "norelatime", "strictatime", "nostrictatime",
+    "defaults",
 };
-static const char *const tmpfs_values[] = {"mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol", "size"};
+static const char *const tmpfs_values[] = {"mode",      "uid",  "gid", "nr_inodes",
+                                           "nr_blocks", "mpol", "size"};
 
 static bool tmpfs_option_is_known(const char *option)
 {
@@ -177,7 +191,8 @@ static bool tmpfs_option_is_known(const char *option)
         if (str_eq(tmpfs_flags[i], option))
             return true;
     for (size_t i = 0; eq && i < COUNT(tmpfs_values); i++)
-        if (strlen(tmpfs_values[i]) == (size_t)(eq - option) && strncmp(tmpfs_values[i], option, (size_t)(eq - option)) == 0)
+        if (strlen(tmpfs_values[i]) == (size_t)(eq - option) &&
+            strncmp(tmpfs_values[i], option, (size_t)(eq - option)) == 0)
             return true;
     return false;
 }
@@ -188,7 +203,8 @@ err *mounts_check(const host_config *h)
         auto_strv options = {0};
 
         if (h->tmpfs.keys[i][0] != '/')
-            return err_new(ERR_INVALID, "invalid mount path: '%s' mount path must be absolute", h->tmpfs.keys[i]);
+            return err_new(ERR_INVALID, "invalid mount path: '%s' mount path must be absolute",
+                           h->tmpfs.keys[i]);
         strv_split(&options, str_or(h->tmpfs.values[i], ""), ',');
         for (size_t o = 0; o < options.n; o++)
             if (!tmpfs_option_is_known(options.v[o]))

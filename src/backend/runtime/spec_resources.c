@@ -1,5 +1,5 @@
-/* spec_resources.c - cgroup limits, rlimits, devices and sysctls of the OCI spec, and dockerd's checks
- * of what is asked for.  Any thread; devices are looked up on the host. */
+/* spec_resources.c - cgroup limits, rlimits, devices and sysctls of the OCI spec, and dockerd's
+ * checks of what is asked for.  Any thread; devices are looked up on the host. */
 #include "spec.h"
 #include "jsonw.h"
 #include <berth/mem.h>
@@ -14,9 +14,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define MEMORY_MIN      (6LL << 20)
-#define NANO            1000000000LL
-#define CPU_PERIOD_US   100000LL
+#define MEMORY_MIN    (6LL << 20)
+#define NANO          1000000000LL
+#define CPU_PERIOD_US 100000LL
 enum { CPUSET_MAX = 8192 };
 
 /* ---- limits ---- */
@@ -26,17 +26,21 @@ static err *memory_check(const host_config *h)
     if (h->memory < 0 || (h->memory > 0 && h->memory < MEMORY_MIN))
         return err_new(ERR_INVALID, "Minimum memory limit allowed is 6MB");
     if (h->memory > 0 && h->memory_swap > 0 && h->memory_swap < h->memory)
-        return err_new(ERR_INVALID, "Minimum memoryswap limit should be larger than memory limit, see usage");
+        return err_new(ERR_INVALID,
+                       "Minimum memoryswap limit should be larger than memory limit, see usage");
     if (h->memory == 0 && h->memory_swap > 0)
-        return err_new(ERR_INVALID, "You should always set the Memory limit when using Memoryswap limit, see usage");
+        return err_new(
+            ERR_INVALID,
+            "You should always set the Memory limit when using Memoryswap limit, see usage");
     if (h->memory_swappiness.set && (h->memory_swappiness.n < -1 || h->memory_swappiness.n > 100))
         return err_new(ERR_INVALID, "Invalid value: %lld, valid memory swappiness range is 0-100",
                        (long long)h->memory_swappiness.n);
     if (h->memory_reservation > 0 && h->memory_reservation < MEMORY_MIN)
         return err_new(ERR_INVALID, "Minimum memory reservation allowed is 6MB");
     if (h->memory > 0 && h->memory_reservation > 0 && h->memory < h->memory_reservation)
-        return err_new(ERR_INVALID,
-                       "Minimum memory limit can not be less than memory reservation limit, see usage");
+        return err_new(
+            ERR_INVALID,
+            "Minimum memory limit can not be less than memory reservation limit, see usage");
     return NULL;
 }
 
@@ -48,13 +52,16 @@ static err *cpu_check(const host_config *h)
         return err_new(ERR_INVALID, "Conflicting options: Nano CPUs and CPU %s cannot both be set",
                        h->cpu_period ? "Period" : "Quota");
     if (h->nano_cpus < 0 || h->nano_cpus > cpus * NANO)
-        return err_new(ERR_INVALID, "range of CPUs is from 0.01 to %ld.00, as there are only %ld CPUs available", cpus,
-                       cpus);
+        return err_new(ERR_INVALID,
+                       "range of CPUs is from 0.01 to %ld.00, as there are only %ld CPUs available",
+                       cpus, cpus);
     if (h->cpu_shares < 0)
         return err_new(ERR_INVALID, "invalid CPU shares (%lld): value must be a positive integer",
                        (long long)h->cpu_shares);
     if (h->cpu_period && (h->cpu_period < 1000 || h->cpu_period > 1000000))
-        return err_new(ERR_INVALID, "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
+        return err_new(
+            ERR_INVALID,
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
     if (h->cpu_quota > 0 && h->cpu_quota < 1000)
         return err_new(ERR_INVALID, "CPU cfs quota can not be less than 1ms (i.e. 1000)");
     return NULL;
@@ -112,7 +119,8 @@ static void memory_write(const host_config *h, buf *b)
     }
     if (h->memory_reservation)
         jw_int(b, "reservation", h->memory_reservation);
-    if (h->memory_swappiness.set && h->memory_swappiness.n >= 0 && runtime_cgroup_mode() != CGROUP_V2)
+    if (h->memory_swappiness.set && h->memory_swappiness.n >= 0 &&
+        runtime_cgroup_mode() != CGROUP_V2)
         jw_int(b, "swappiness", h->memory_swappiness.n);
     if (h->oom_kill_disable.set && h->oom_kill_disable.b && runtime_cgroup_mode() != CGROUP_V2)
         jw_bool(b, "disableOOMKiller", true);
@@ -140,7 +148,8 @@ static void cpu_write(const host_config *h, buf *b)
 
 /* ---- device rules ---- */
 
-static void device_rule(buf *b, bool allow, const char *type, int64_t major, int64_t minor, const char *access)
+static void device_rule(buf *b, bool allow, const char *type, int64_t major, int64_t minor,
+                        const char *access)
 {
     jw_open(b, NULL, '{');
     jw_bool(b, "allow", allow);
@@ -155,12 +164,14 @@ static void device_rule(buf *b, bool allow, const char *type, int64_t major, int
 }
 
 /* "c 10:200 rwm", "a *:* rwm": false when it is not of that form. */
-static bool rule_parse(const char *text, char *ret_type, int64_t *ret_major, int64_t *ret_minor, char access[4])
+static bool rule_parse(const char *text, char *ret_type, int64_t *ret_major, int64_t *ret_minor,
+                       char access[4])
 {
     char major[16], minor[16];
     uint64_t n;
 
-    if (sscanf(text, "%c %15[0-9*]:%15[0-9*] %3[rwm]", ret_type, major, minor, access) != 4 || !strchr("acb", *ret_type))
+    if (sscanf(text, "%c %15[0-9*]:%15[0-9*] %3[rwm]", ret_type, major, minor, access) != 4 ||
+        !strchr("acb", *ret_type))
         return false;
     *ret_major = *ret_minor = -1;
     if (strcmp(major, "*") != 0) {
@@ -182,7 +193,8 @@ static void device_rules_write(const spec_input *in, buf *b)
         const char *type;
         int64_t major, minor;
     } always[] = {
-        {"c", 1, 5}, {"c", 1, 3}, {"c", 1, 9}, {"c", 1, 8}, {"c", 5, 0}, {"c", 5, 1}, {"c", 5, 2}, {"c", 136, -1}, {"c", 1, 7},
+        {"c", 1, 5}, {"c", 1, 3}, {"c", 1, 9},    {"c", 1, 8}, {"c", 5, 0},
+        {"c", 5, 1}, {"c", 5, 2}, {"c", 136, -1}, {"c", 1, 7},
     };
     const host_config *h = in->host;
 
@@ -202,8 +214,8 @@ static void device_rules_write(const spec_input *in, buf *b)
         struct stat st;
 
         if (stat(d->path_on_host, &st) == 0)
-            device_rule(b, true, S_ISBLK(st.st_mode) ? "b" : "c", major(st.st_rdev), minor(st.st_rdev),
-                        str_or(d->cgroup_permissions, "rwm"));
+            device_rule(b, true, S_ISBLK(st.st_mode) ? "b" : "c", major(st.st_rdev),
+                        minor(st.st_rdev), str_or(d->cgroup_permissions, "rwm"));
     }
     for (size_t i = 0; i < h->device_cgroup_rules.n; i++) {
         char type[2] = {0}, access[4];
@@ -240,14 +252,19 @@ err *devices_check(const host_config *h)
         struct stat st;
 
         if (str_empty(d->path_on_host) || stat(d->path_on_host, &st) < 0)
-            return err_new(ERR_INVALID, "error gathering device information while adding custom device \"%s\": no such file "
-                                        "or directory",
+            return err_new(ERR_INVALID,
+                           "error gathering device information while adding custom device \"%s\": "
+                           "no such file "
+                           "or directory",
                            str_or(d->path_on_host, ""));
         if (!S_ISBLK(st.st_mode) && !S_ISCHR(st.st_mode))
-            return err_new(ERR_INVALID, "error gathering device information while adding custom device \"%s\": not a device "
-                                        "node",
+            return err_new(ERR_INVALID,
+                           "error gathering device information while adding custom device \"%s\": "
+                           "not a device "
+                           "node",
                            d->path_on_host);
-        if (!str_empty(d->cgroup_permissions) && strspn(d->cgroup_permissions, "rwm") != strlen(d->cgroup_permissions))
+        if (!str_empty(d->cgroup_permissions) &&
+            strspn(d->cgroup_permissions, "rwm") != strlen(d->cgroup_permissions))
             return err_new(ERR_INVALID, "invalid device mode: %s", d->cgroup_permissions);
     }
     for (size_t i = 0; i < h->device_cgroup_rules.n; i++) {
@@ -255,7 +272,8 @@ err *devices_check(const host_config *h)
         int64_t maj, min;
 
         if (!rule_parse(h->device_cgroup_rules.v[i], type, &maj, &min, access))
-            return err_new(ERR_INVALID, "invalid device cgroup rule format: '%s'", h->device_cgroup_rules.v[i]);
+            return err_new(ERR_INVALID, "invalid device cgroup rule format: '%s'",
+                           h->device_cgroup_rules.v[i]);
     }
     return NULL;
 }
@@ -277,8 +295,9 @@ enum { DEV_DEPTH_MAX = 3 };
 
 static bool is_own_device(const char *name) /* made by the runtime or mounted over */
 {
-    static const char *const own[] = {"pts", "shm", "fd", "mqueue", "console", "ptmx", "stdin", "stdout", "stderr",
-                                      "null", "zero", "full", "random", "urandom", "tty", ".lxc", ".lxd-mounts"};
+    static const char *const own[] = {"pts",    "shm",     "fd",     "mqueue", "console",    "ptmx",
+                                      "stdin",  "stdout",  "stderr", "null",   "zero",       "full",
+                                      "random", "urandom", "tty",    ".lxc",   ".lxd-mounts"};
 
     for (size_t i = 0; i < COUNT(own); i++)
         if (strcmp(own[i], name) == 0)
@@ -296,7 +315,8 @@ static void host_devices_write(buf *b, const char *dir, unsigned depth)
         auto_free char *path = xasprintf("%s/%s", dir, ent->d_name);
         struct stat st;
 
-        if (ent->d_name[0] == '.' || (depth == 0 && is_own_device(ent->d_name)) || lstat(path, &st) < 0)
+        if (ent->d_name[0] == '.' || (depth == 0 && is_own_device(ent->d_name)) ||
+            lstat(path, &st) < 0)
             continue;
         if (S_ISBLK(st.st_mode) || S_ISCHR(st.st_mode))
             device_write(b, path, &st);
@@ -318,7 +338,8 @@ err *devices_write(const spec_input *in, buf *b)
 
         if (stat(d->path_on_host, &st) < 0)
             return err_new(ERR_SYSTEM,
-                           "error gathering device information while adding custom device \"%s\": no such file or directory",
+                           "error gathering device information while adding custom device \"%s\": "
+                           "no such file or directory",
                            d->path_on_host);
         device_write(b, str_or(d->path_in_container, d->path_on_host), &st);
     }
@@ -332,10 +353,14 @@ static const struct {
     const char *name;
     int resource;
 } rlimits[] = {
-    {"core", RLIMIT_CORE},     {"cpu", RLIMIT_CPU},           {"data", RLIMIT_DATA},       {"fsize", RLIMIT_FSIZE},
-    {"locks", RLIMIT_LOCKS},   {"memlock", RLIMIT_MEMLOCK},   {"msgqueue", RLIMIT_MSGQUEUE}, {"nice", RLIMIT_NICE},
-    {"nofile", RLIMIT_NOFILE}, {"nproc", RLIMIT_NPROC},       {"rss", RLIMIT_RSS},         {"rtprio", RLIMIT_RTPRIO},
-    {"rttime", RLIMIT_RTTIME}, {"sigpending", RLIMIT_SIGPENDING}, {"stack", RLIMIT_STACK},
+    {"core", RLIMIT_CORE},         {"cpu", RLIMIT_CPU},
+    {"data", RLIMIT_DATA},         {"fsize", RLIMIT_FSIZE},
+    {"locks", RLIMIT_LOCKS},       {"memlock", RLIMIT_MEMLOCK},
+    {"msgqueue", RLIMIT_MSGQUEUE}, {"nice", RLIMIT_NICE},
+    {"nofile", RLIMIT_NOFILE},     {"nproc", RLIMIT_NPROC},
+    {"rss", RLIMIT_RSS},           {"rtprio", RLIMIT_RTPRIO},
+    {"rttime", RLIMIT_RTTIME},     {"sigpending", RLIMIT_SIGPENDING},
+    {"stack", RLIMIT_STACK},
 };
 
 /* -1 is unlimited.  A daemon without CAP_SYS_RESOURCE cannot raise above its own hard limit. */
@@ -344,11 +369,12 @@ static uint64_t within_reach(const char *name, int64_t asked, int resource, strv
     uint64_t want = asked < 0 ? RLIM_INFINITY : (uint64_t)asked;
     struct rlimit have;
 
-    if (caps_of_daemon() >> 24 & 1 || getrlimit((__rlimit_resource_t)resource, &have) < 0 || want <= have.rlim_max)
+    if (caps_of_daemon() >> 24 & 1 || getrlimit((__rlimit_resource_t)resource, &have) < 0 ||
+        want <= have.rlim_max)
         return want;
     if (warnings)
-        strv_pushf(warnings, "ulimit %s was lowered to %llu: the daemon itself may not go higher.", name,
-                   (unsigned long long)have.rlim_max);
+        strv_pushf(warnings, "ulimit %s was lowered to %llu: the daemon itself may not go higher.",
+                   name, (unsigned long long)have.rlim_max);
     return have.rlim_max;
 }
 
@@ -361,8 +387,10 @@ static err *rlimit_write(const ulimit *u, buf *b, strv *warnings)
         if (!str_eq(rlimits[i].name, u->name))
             continue;
         if (u->hard >= 0 && (u->soft < 0 || u->soft > u->hard))
-            return err_new(ERR_INVALID, "ulimit soft limit must be less than or equal to hard limit: %lld > %lld",
-                           (long long)u->soft, (long long)u->hard);
+            return err_new(
+                ERR_INVALID,
+                "ulimit soft limit must be less than or equal to hard limit: %lld > %lld",
+                (long long)u->soft, (long long)u->hard);
         type = xasprintf("RLIMIT_%s", u->name);
         for (char *p = type; *p; p++)
             if (*p >= 'a' && *p <= 'z')
@@ -394,8 +422,8 @@ err *rlimits_write(const json_list *ulimits, buf *b, strv *warnings)
 
 static bool in_ipc_namespace(const char *key)
 {
-    static const char *const ipc[] = {"kernel.msgmax", "kernel.msgmnb", "kernel.msgmni",
-                                      "kernel.sem",    "kernel.shmall", "kernel.shmmax",
+    static const char *const ipc[] = {"kernel.msgmax", "kernel.msgmnb",         "kernel.msgmni",
+                                      "kernel.sem",    "kernel.shmall",         "kernel.shmmax",
                                       "kernel.shmmni", "kernel.shm_rmid_forced"};
 
     for (size_t i = 0; i < COUNT(ipc); i++)
@@ -404,25 +432,29 @@ static bool in_ipc_namespace(const char *key)
     return str_starts(key, "fs.mqueue.");
 }
 
-/* Only what belongs to a namespace of the container's own, spelled so that it can reach nothing else. */
+/* Only what belongs to a namespace of the container's own, spelled so that it can reach nothing
+ * else. */
 static err *sysctl_check(const host_config *h, const char *key, const char *value)
 {
     bool plain = *key && key[0] != '.' && !strstr(key, "..");
 
     for (const char *p = key; plain && *p; p++)
-        plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || strchr("._-", *p);
+        plain = (*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
+                strchr("._-", *p);
     for (const char *p = value; plain && *p; p++)
         plain = (unsigned char)*p >= ' ';
     if (!plain)
         return err_new(ERR_INVALID, "invalid sysctl '%s'", key);
     if (in_ipc_namespace(key)) {
         if (mode_is_host(h->ipc_mode))
-            return err_new(ERR_INVALID, "sysctl '%s' is not allowed in the host ipc namespace", key);
+            return err_new(ERR_INVALID, "sysctl '%s' is not allowed in the host ipc namespace",
+                           key);
         return NULL;
     }
     if (str_starts(key, "net.")) {
         if (mode_is_host(h->network_mode))
-            return err_new(ERR_INVALID, "sysctl '%s' is not allowed in the host network namespace", key);
+            return err_new(ERR_INVALID, "sysctl '%s' is not allowed in the host network namespace",
+                           key);
         return NULL;
     }
     if (str_eq(key, "kernel.domainname") && !mode_is_host(h->uts_mode))
@@ -446,7 +478,8 @@ void sysctls_write(const spec_input *in, buf *b)
     };
 
     jw_open(b, "sysctl", '{');
-    for (size_t i = 0; in->netns_path && !mode_is_container(in->host->network_mode) && i < COUNT(defaults); i++)
+    for (size_t i = 0;
+         in->netns_path && !mode_is_container(in->host->network_mode) && i < COUNT(defaults); i++)
         if (!json_map_get(&in->host->sysctls, defaults[i][0]))
             jw_str(b, defaults[i][0], defaults[i][1]);
     for (size_t i = 0; i < in->host->sysctls.n; i++)

@@ -1,7 +1,8 @@
 /* users.c - "user:group" against the container's own etc/passwd and etc/group.
  *
- * Those files are the image's, so they are hostile: opened inside the root only, regular files only,
- * read up to 10 MiB; a number is never looked up as a name.  Worker threads only: it blocks. */
+ * Those files are the image's, so they are hostile: opened inside the root only, regular files
+ * only, read up to 10 MiB; a number is never looked up as a name.  Worker threads only: it blocks.
+ */
 #include <berth/mem.h>
 #include <berth/spec.h>
 #include <berth/str.h>
@@ -142,11 +143,13 @@ static void add_memberships(const buf *groups, const char *name, spec_user *u, a
 static err *group_resolve(const buf *groups, const char *text, int64_t *ret_gid)
 {
     if (!id_parse(text, ret_gid) && !group_find(groups, text, ret_gid))
-        return err_new(ERR_INVALID, "unable to find group %s: no matching entries in group file", text);
+        return err_new(ERR_INVALID, "unable to find group %s: no matching entries in group file",
+                       text);
     return id_check(*ret_gid);
 }
 
-err *spec_user_resolve(int rootfs_fd, const char *user, const json_strs *group_add, arena *a, spec_user *ret)
+err *spec_user_resolve(int rootfs_fd, const char *user, const json_strs *group_add, arena *a,
+                       spec_user *ret)
 {
     auto_buf passwd = {0}, groups = {0};
     auto_free char *who = xstrdup(str_or(user, "0"));
@@ -164,7 +167,8 @@ err *spec_user_resolve(int rootfs_fd, const char *user, const json_strs *group_a
         TRY(id_check(uid));
     known = passwd_find(passwd.data, who, uid, &p);
     if (!known && uid < 0)
-        return err_new(ERR_INVALID, "unable to find user %s: no matching entries in passwd file", who);
+        return err_new(ERR_INVALID, "unable to find user %s: no matching entries in passwd file",
+                       who);
     if (known) {
         uid = p.uid;
         gid = p.gid;
