@@ -45,6 +45,7 @@ enum wire_type {
     WIRE_REPLY = 33,   /* enum wire_status, text, pid, started ns; a pidfd after a start */
     WIRE_EXIT = 34,    /* session, code, finished ns, flags */
     WIRE_TROUBLE = 35, /* text: something the daemon should log */
+    WIRE_REPLACED = 36, /* another daemon has connected; the last message here */
     /* attach channel */
     WIRE_STDIN = 48, /* type, then the bytes: only these 8 + n */
     WIRE_STDIN_EOF = 49,

@@ -12,7 +12,7 @@
 
 static void strv_own(strv *s, char *item)
 {
-    if ((s->n & (s->n - 1)) == 0) /* at every power of two: room for twice as many and the NULL */
+    if (!s->v || (s->n & (s->n - 1)) == 0) /* at every power of two: room for twice as many and the NULL */
         s->v = xrealloc(s->v, ((s->n ? s->n * 2 : 1) + 1) * sizeof(*s->v));
     s->v[s->n++] = item;
     s->v[s->n] = NULL;
@@ -41,6 +41,12 @@ void strv_add(strv *s, ...)
     while ((item = va_arg(ap, const char *)))
         strv_push(s, item);
     va_end(ap);
+}
+
+void strv_pop(strv *s)
+{
+    free(s->v[--s->n]);
+    s->v[s->n] = NULL;
 }
 
 bool strv_has(const strv *s, const char *item)
