@@ -389,6 +389,17 @@ static void on_daemon(void *owner, uint32_t events)
         handle(&in, &fd);
 }
 
+/* So that it does not take the end of its connection for our death. */
+static void say_replaced(void)
+{
+    const char message[WIRE_HEADER] = {(char)WIRE_REPLACED};
+
+    if (daemon_sock.fd >= 0)
+        (void)send(daemon_sock.fd, message, sizeof message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    source_close(&daemon_sock);
+    drop_queue();
+}
+
 /* The first message of a connection that came through the socket: it becomes the daemon's. */
 static void on_greeting(void *owner, uint32_t events)
 {
@@ -408,8 +419,7 @@ static void on_greeting(void *owner, uint32_t events)
     sock = greeting_sock.fd;
     source_want(&greeting_sock, 0);
     greeting_sock.fd = -1;
-    source_close(&daemon_sock);
-    drop_queue();
+    say_replaced();
     source_add(&daemon_sock, sock, EPOLLIN, on_daemon, NULL);
     state_owed = true;
     control_state();

@@ -236,6 +236,10 @@ static void on_message(monitor *m, wire_in *in, int *fd)
     case WIRE_TROUBLE:
         log_warn("monitor", "container", m->id, "trouble", wire_get_str(in));
         break;
+    case WIRE_REPLACED:
+        log_warn("another daemon took over this container", "container", m->id);
+        m->running = false;
+        break;
     default: /* of a younger monitor, which can do without our knowing it */
         break;
     }
