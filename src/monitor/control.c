@@ -281,8 +281,7 @@ static void handle_attach(wire_in *in, int *fd)
 {
     session *s = supervise_find(wire_get_str(in));
     unsigned what = (unsigned)wire_get_int(in);
-    const char end[WIRE_HEADER] = {WIRE_END, 0, 0, 0,
-                                   (char)(s ? WIRE_END_DONE : WIRE_END_REFUSED)};
+    const char end[WIRE_HEADER] = {WIRE_END, 0, 0, 0, (char)(s ? WIRE_END_DONE : WIRE_END_REFUSED)};
 
     if (*fd < 0)
         return; /* out of descriptors: the daemon sees its end closed */

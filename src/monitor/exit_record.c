@@ -18,7 +18,7 @@ static char *reserve_name(const char *path)
     return xasprintf("%s.reserve", path);
 }
 
-static err *write_padded(const char *name, int flags, const char *text)
+static err *write_padded(const char *name, int flags, const char *text, bool durably)
 {
     auto_close int fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
     char record[RECORD_SIZE];
@@ -27,8 +27,10 @@ static err *write_padded(const char *name, int flags, const char *text)
     memcpy(record, text, strlen(text));
     if (fd < 0)
         return err_errno(errno, "open %s", name);
-    if (pwrite(fd, record, sizeof record, 0) != (ssize_t)sizeof record || fsync(fd) < 0)
+    if (pwrite(fd, record, sizeof record, 0) != (ssize_t)sizeof record)
         return err_errno(errno, "write %s", name);
+    if (durably && fsync(fd) < 0)
+        return err_errno(errno, "sync %s", name);
     return NULL;
 }
 
@@ -48,7 +50,7 @@ err *exit_record_reserve(const char *path)
     auto_free char *reserve = reserve_name(path);
 
     (void)unlink(path); /* of the run before */
-    return write_padded(reserve, O_TRUNC, "");
+    return write_padded(reserve, O_TRUNC, "", false);
 }
 
 err *exit_record_write(const char *path, int code, int64_t finished_ns, bool oom)
@@ -57,7 +59,7 @@ err *exit_record_write(const char *path, int code, int64_t finished_ns, bool oom
     auto_free char *text = xasprintf("berth-exit 1\ncode %d\nfinished_ns %lld\noom %d\n", code,
                                      (long long)finished_ns, oom);
 
-    TRY(write_padded(reserve, 0, text));
+    TRY(write_padded(reserve, 0, text, true));
     if (rename(reserve, path) < 0)
         return err_errno(errno, "rename %s", reserve);
     return sync_directory_of(path);

@@ -17,6 +17,7 @@
 #include <berth/str.h>
 #include <berth/timefmt.h>
 #include <berth/timer.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -394,9 +395,27 @@ BUNDLE int bundle_up(void **state)
     return 0;
 }
 
+/* The parent cgroup of all boxes, in every hierarchy that has it. */
+BUNDLE void remove_cgroups(void)
+{
+    auto_closedir DIR *d = opendir("/sys/fs/cgroup");
+    struct dirent *entry;
+
+    (void)rmdir("/sys/fs/cgroup/berth-test");
+    while (d && (entry = readdir(d))) {
+        auto_free char *path = xasprintf("/sys/fs/cgroup/%s/berth-test", entry->d_name);
+
+        (void)rmdir(path);
+    }
+}
+
 BUNDLE int bundle_down(void **state)
 {
+    char *rm[] = {(char *)"/bin/rm", (char *)"-rf", (char *)"/tmp/berth-monitor-test-root", NULL};
+
     (void)state;
+    (void)run_argv(rm);
+    remove_cgroups();
     runtimes_done();
     runtime_set_monitor_program(NULL);
     loop_done();
