@@ -35,7 +35,7 @@ void network_done(void);
 must_check err *network_find(const char *ref, network **ret_n);
 const char *network_id(const network *n);
 const char *network_name(const network *n);
-const char *network_driver(const network *n);  /* "bridge", "host", "null" */
+const char *network_driver_name(const network *n); /* "bridge", "host", "null" */
 bool network_has_netns(const network *n);      /* false for host: the container has no namespace of its own */
 const char *network_host_gateway(void);        /* what host-gateway means in ExtraHosts; "" without a bridge */
 
@@ -76,7 +76,7 @@ void endpoint_event(const endpoint *ep, const char *action);
 
 /* ---- after a crash ---- */
 typedef struct network_sweep network_sweep;
-/* Forgets the endpoints whose container keep() does not know, and notes what may stay. */
+/* Forgets the endpoints whose container keep() does not know, and notes what may stay.  On the running loop. */
 network_sweep *network_sweep_plan(bool (*keep)(void *arg, const char *container_id), void *arg);
 /* Removes veths and netns files of ours (EXEC_ROOT/netns/<container id>) that the plan does not name; consumes s.
  * Blocks; any thread.  Before any new endpoint is attached. */

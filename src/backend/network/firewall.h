@@ -1,0 +1,29 @@
+/* firewall.h - the one nftables table that is ours, made anew in one transaction.
+ *
+ * Blocks; any thread, but one call at a time for a table. */
+#ifndef BERTH_NETWORK_FIREWALL_H
+#define BERTH_NETWORK_FIREWALL_H
+
+#include "ipam.h"
+#include <berth/buf.h>
+#include <berth/err.h>
+
+typedef struct firewall_bridge {
+    const char *name;
+    subnet subnet;
+    bool icc; /* containers of this bridge may talk to each other */
+    bool masquerade;
+} firewall_bridge;
+
+typedef struct firewall_rules {
+    const char *table;
+    const firewall_bridge *bridges;
+    size_t n;
+    bool no_router; /* what is forwarded neither from nor to a bridge of ours is dropped */
+} firewall_rules;
+
+void firewall_write(const firewall_rules *rules, buf *out); /* the transaction as text */
+must_check err *firewall_apply(const firewall_rules *rules);
+must_check err *firewall_remove(const char *table);
+
+#endif

@@ -1,0 +1,37 @@
+/* ipam.h - IPv4 subnets and who has which address of one.  Loop thread only; no I/O. */
+#ifndef BERTH_NETWORK_IPAM_H
+#define BERTH_NETWORK_IPAM_H
+
+#include <berth/err.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct subnet {
+    uint32_t base; /* host byte order, host bits zero */
+    int prefix;
+} subnet;
+
+enum { IP_TEXT = 16 }; /* "255.255.255.255" and its NUL */
+
+bool ip_parse(const char *text, uint32_t *ret_ip);
+void ip_format(uint32_t ip, char out[IP_TEXT]);
+/* "172.17.0.1/16": the address as written and its subnet; prefix lengths 1 to 30. */
+bool subnet_parse(const char *text, uint32_t *ret_ip, subnet *ret_s);
+bool subnet_has(subnet s, uint32_t ip);
+bool subnet_overlaps(subnet a, subnet b);
+uint32_t subnet_last(subnet s); /* the broadcast address */
+
+/* The first of the default pools that overlaps nothing of taken. */
+must_check err *subnet_choose(const subnet *taken, size_t n, subnet *ret_s);
+
+typedef struct ipam ipam;
+/* Addresses of range (within s) but its subnet's network and broadcast address. */
+ipam *ipam_new(subnet s, subnet range);
+void ipam_free(ipam *p);
+bool ipam_take(ipam *p, uint32_t *ret_ip); /* the lowest free one; false when there is none */
+bool ipam_reserve(ipam *p,
+                  uint32_t ip); /* false when it is taken; one outside the range is nobody's */
+void ipam_release(ipam *p, uint32_t ip);
+
+#endif

@@ -1,0 +1,52 @@
+/* link.h - links, addresses and routes by netlink, one message per wish.
+ *
+ * Each call works in the network namespace in which its socket was opened.  Blocks; any thread, one
+ * thread per socket. */
+#ifndef BERTH_NETWORK_LINK_H
+#define BERTH_NETWORK_LINK_H
+
+#include "ipam.h"
+#include <berth/err.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct rtnl rtnl;
+must_check err *rtnl_open(rtnl **ret_r); /* in the calling thread's namespace */
+void rtnl_close(rtnl *r);
+static inline void rtnl_closep(rtnl **r)
+{
+    rtnl_close(*r);
+}
+#define auto_rtnl __attribute__((cleanup(rtnl_closep))) rtnl
+
+typedef struct veth_wish {
+    const char *name; /* here, up, a port of the bridge */
+    int bridge_index;
+    const char *peer;   /* in the namespace peer_ns, down: a half-made pair cannot be brought up */
+    const uint8_t *mac; /* of the peer; 6 bytes */
+    int peer_ns;        /* descriptor */
+    int mtu;
+    uint32_t group; /* of the near end: how ours are told from others' */
+} veth_wish;
+
+must_check err *link_add_bridge(rtnl *r, const char *name, const uint8_t mac[6], int mtu);
+must_check err *link_add_veth(rtnl *r, const veth_wish *w);
+must_check err *link_set_up(rtnl *r, int index);
+must_check err *link_isolate_port(
+    rtnl *r, int index); /* a bridge port that talks to no other isolated one */
+/* Deletes the link of this name if it carries the group; idempotent. */
+must_check err *link_delete(rtnl *r, const char *name, uint32_t group);
+/* fn for every veth end here with this group. */
+must_check err *link_each_veth(rtnl *r, uint32_t group, void (*fn)(void *arg, const char *name),
+                               void *arg);
+
+must_check err *addr_add(rtnl *r, int index, uint32_t ip,
+                         subnet s); /* one that is there already is fine */
+/* The first IPv4 address of a link; *ret_found false when it has none. */
+must_check err *addr_first(rtnl *r, int index, uint32_t *ret_ip, subnet *ret_s, bool *ret_found);
+must_check err *route_add_default(rtnl *r, int index, uint32_t gateway);
+/* Every IPv4 route here but those through except_index and the default; the caller frees *ret_v. */
+must_check err *route_subnets(rtnl *r, int except_index, subnet **ret_v, size_t *ret_n);
+
+#endif

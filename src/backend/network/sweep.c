@@ -1,0 +1,92 @@
+/* sweep.c - after a crash: what nobody owns goes, and only what is ours.
+ *
+ * Planned on the loop, where it is known who lives; done on a worker. */
+#include "link.h"
+#include "private.h"
+#include <berth/log.h>
+#include <berth/mem.h>
+#include <berth/netns.h>
+#include <berth/str.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+
+struct network_sweep {
+    strv veths;  /* that stay */
+    strv netns;  /* paths that go */
+    strv doomed; /* veths that go, gathered while listing */
+};
+
+static void sweep_free(network_sweep *s)
+{
+    strv_done(&s->veths);
+    strv_done(&s->netns);
+    strv_done(&s->doomed);
+    free(s);
+}
+
+static void plan_endpoints(network_sweep *s, bool (*keep)(void *arg, const char *container_id),
+                           void *arg)
+{
+    for (endpoint *ep = endpoints_first(), *next; ep; ep = next) {
+        next = ep->next;
+        if (keep(arg, ep->container))
+            strv_push(&s->veths, ep->veth);
+        else
+            endpoint_free(ep);
+    }
+}
+
+static void plan_netns(network_sweep *s, bool (*keep)(void *arg, const char *container_id),
+                       void *arg)
+{
+    auto_free char *dir = xasprintf("%s/netns", network_here.exec_root);
+    auto_closedir DIR *d = opendir(dir);
+
+    for (struct dirent *entry; d && (entry = readdir(d));)
+        if (entry->d_name[0] != '.' && !keep(arg, entry->d_name))
+            strv_pushf(&s->netns, "%s/%s", dir, entry->d_name);
+}
+
+network_sweep *network_sweep_plan(bool (*keep)(void *arg, const char *container_id), void *arg)
+{
+    network_sweep *s = new0(network_sweep);
+
+    plan_endpoints(s, keep, arg);
+    plan_netns(s, keep, arg);
+    return s;
+}
+
+static void note_doomed(void *arg, const char *name)
+{
+    network_sweep *s = arg;
+
+    if (!strv_has(&s->veths, name))
+        strv_push(&s->doomed, name);
+}
+
+static err *sweep_links(network_sweep *s)
+{
+    auto_rtnl *r = NULL;
+
+    TRY(rtnl_open(&r));
+    TRY(link_each_veth(r, network_here.group, note_doomed, s));
+    for (size_t i = 0; i < s->doomed.n; i++) {
+        log_info("veth without a container removed", "name", s->doomed.v[i]);
+        TRY(link_delete(r, s->doomed.v[i], network_here.group));
+    }
+    return NULL;
+}
+
+/* One that cannot be removed does not keep the others. */
+err *network_sweep_run(network_sweep *s)
+{
+    err *e = sweep_links(s);
+
+    for (size_t i = 0; i < s->netns.n; i++) {
+        log_info("network namespace without a container removed", "path", s->netns.v[i]);
+        err_log(netns_remove(s->netns.v[i]), "network namespace is left");
+    }
+    sweep_free(s);
+    return e;
+}
