@@ -40,15 +40,16 @@ enum wire_type {
     WIRE_RESIZE = 22,       /* session, rows, cols */
     WIRE_ACK = 23,          /* session: its exit was taken note of */
     /* monitor to daemon */
-    WIRE_STATE = 32,   /* version, monitor pid, init pid (0: not run), started ns, count, count x
-                          (exec id,   pid); the pidfd of the init when it runs.  Answers WIRE_HELLO */
-    WIRE_REPLY = 33,   /* enum wire_status, text, pid, started ns; a pidfd after a start */
-    WIRE_EXIT = 34,    /* session, code, finished ns, flags */
-    WIRE_TROUBLE = 35, /* text: something the daemon should log */
+    WIRE_STATE = 32,    /* version, monitor pid, init pid (0: not run), started ns, count, count x
+                           (exec id,   pid); the pidfd of the init when it runs.  Answers WIRE_HELLO */
+    WIRE_REPLY = 33,    /* enum wire_status, text, pid, started ns; a pidfd after a start */
+    WIRE_EXIT = 34,     /* session, code, finished ns, flags */
+    WIRE_TROUBLE = 35,  /* text: something the daemon should log */
     WIRE_REPLACED = 36, /* another daemon has connected; the last message here */
     /* attach channel */
     WIRE_STDIN = 48, /* type, then the bytes: only these 8 + n */
-    WIRE_STDIN_EOF = 49,
+    WIRE_STDIN_EOF =
+        49,        /* also when a client leaves; a channel that just ends is a daemon's death */
     WIRE_END = 50, /* enum wire_end as the request number */
 };
 

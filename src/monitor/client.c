@@ -49,12 +49,9 @@ void client_unlink(client **list, const client *c)
 
 static void client_gone(client *c)
 {
-    session *s = c->s;
-    bool stdin_ended = (c->what & WHAT_STDIN) && !c->stdin_ended;
-
     deadline_clear(&c->stall);
     source_close(&c->sock);
-    session_client_left(s, c, stdin_ended);
+    session_client_left(c->s, c);
     free(c);
 }
 

@@ -208,11 +208,11 @@ void session_stdin_eof(session *s)
         source_close(&s->in);
 }
 
-void session_client_left(session *s, client *c, bool stdin_ended)
+/* A client whose channel ends without WIRE_STDIN_EOF belonged to a daemon that died: that is not
+ * the end of the input, the next daemon's clients may go on. */
+void session_client_left(session *s, client *c)
 {
     client_unlink(&s->clients, c);
-    if (stdin_ended)
-        session_stdin_eof(s);
     session_client_took(s);
     supervise_check();
 }

@@ -95,7 +95,7 @@ client *client_next(const client *c);
 bool client_owes(const client *c); /* part of the pending chunk */
 void client_unlink(client **list, const client *c);
 /* What clients tell their session. */
-void session_client_left(session *s, client *c, bool stdin_ended);
+void session_client_left(session *s, client *c);
 void session_client_took(session *s);
 bool session_takes_stdin(const session *s);
 void session_stdin(session *s, chunk *c); /* takes c */

@@ -35,11 +35,12 @@ static struct {
     bool over;         /* the init's end was dealt with and execs had their time */
     bool disk_trouble; /* of the log, told to the daemon */
     bool record_owed;  /* the exit record could not be written yet */
+    int record_tries;
     source signals;
     deadline sweep, idle, linger, strays, retry;
 } sv = {.run_dir_fd = -1, .oom_fd = -1, .signals = {.fd = -1}};
 
-enum { RECORD_RETRY_MS = 500 };
+enum { RECORD_RETRY_MS = 500, RECORD_TRIES = 10 };
 
 session *supervise_sessions(void)
 {
@@ -214,8 +215,9 @@ void supervise_drained(session *s)
     supervise_check();
 }
 
-/* Written before it is told.  When even the reserved room cannot be written (an I/O error), the
- * daemon is not told a thing that would be forgotten: tried again until it succeeds. */
+/* Written before it is told.  When even the reserved room cannot be written (an I/O error, the
+ * directory gone), the daemon is kept waiting for what would be forgotten, but not for ever: a stop
+ * of this container must come to an end. */
 static void record_exit(void *owner)
 {
     session *init = sv.sessions;
@@ -223,10 +225,11 @@ static void record_exit(void *owner)
                                init->exit_flags & WIRE_EXIT_OOM);
 
     (void)owner;
-    sv.record_owed = e != NULL;
-    if (e) {
+    sv.record_owed = e && ++sv.record_tries < RECORD_TRIES;
+    if (e)
         control_trouble(err_message(e));
-        err_free(e);
+    err_free(e);
+    if (sv.record_owed) {
         deadline_set(&sv.retry, RECORD_RETRY_MS, record_exit, NULL);
     } else if (init->state == SESSION_ENDED || init->is_final) {
         supervise_announce(init);

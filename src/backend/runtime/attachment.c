@@ -12,14 +12,19 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { FRAMES_PER_TURN = 16, FRAME_SIZE = WIRE_HEADER + WIRE_FRAME_MAX };
+enum {
+    FRAMES_PER_TURN = 16,
+    FRAME_SIZE = WIRE_HEADER + WIRE_FRAME_MAX,
+    LAST_WORD_ROOM = 512 * 1024, /* more than the kernel holds for an attachment otherwise */
+};
 
 struct attachment {
     int fd;
     watch *watch;
     const attach_events *events;
     void *arg;
-    buf input; /* not yet sent */
+    buf input;      /* not yet sent */
+    bool has_stdin; /* and its end was not said */
     bool eof_owed, want_drain;
     bool paused, ended, freed;
 };
@@ -178,6 +183,7 @@ attachment *monitor_attach(monitor *m, const char *session, unsigned what, const
     wire_link_send(&m->link, &b, pair[1]);
     close(pair[1]);
     a->fd = pair[0];
+    a->has_stdin = what & ATTACH_STDIN;
     a->watch = watch_start("attachment", a->fd, WATCH_READ, on_ready, a);
     return a;
 }
@@ -200,6 +206,7 @@ void attach_stdin_eof(attachment *a)
 {
     if (a->ended || a->fd < 0)
         return;
+    a->has_stdin = false;
     a->eof_owed = true;
     if (!a->input.len)
         send_eof(a);
@@ -210,6 +217,17 @@ void attach_pause(attachment *a, bool paused)
 {
     a->paused = paused;
     update(a);
+}
+
+/* A client that leaves ends its input, and not by the channel's end alone: that is what the death
+ * of this daemon looks like.  The socket may be full, so room is made for this one message. */
+static void leave(attachment *a)
+{
+    int size = LAST_WORD_ROOM;
+
+    if (a->input.len || a->eof_owed)
+        (void)setsockopt(a->fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);
+    send_eof(a);
 }
 
 static void free_now(void *arg)
@@ -227,6 +245,8 @@ void attach_free(attachment *a)
     a->freed = true;
     watch_stop(a->watch);
     a->watch = NULL;
+    if (a->fd >= 0 && (a->has_stdin || a->eof_owed))
+        leave(a);
     if (a->fd >= 0)
         close(a->fd);
     a->fd = -1;

@@ -1,9 +1,12 @@
 /* survive_test.c - a daemon that dies, a monitor that is killed, a disk that is full, a cgroup out
  * of memory: what must still be true afterwards. */
 #include "bundle.h"
+#include <berth/monitor_wire.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 
 /* Run body in a process of its own, a daemon that ends by SIGKILL with everything still open. */
 static void in_killed_daemon(void (*body)(box *b), box *b)
@@ -203,6 +206,113 @@ static void test_full_disk(void **state)
     box_free(b);
 }
 
+/* The end of a daemon is not the end of a StdinOnce client's input: the container goes on. */
+static void attach_and_feed(box *b)
+{
+    taker *t = new0(taker);
+
+    start_container(b);
+    taker_attach(t, b, "", ATTACH_STDIN | ATTACH_STDOUT);
+    (void)attach_stdin(t->a, "first\n", 6);
+    pass_time(100);
+}
+
+static void test_stdin_outlives_daemon(void **state)
+{
+    box *b = box_new(NULL);
+    auto_free char *log = NULL;
+    taker t;
+
+    (void)state;
+    b->spec.open_stdin = b->spec.stdin_once = true;
+    box_config(b, "\"sh\",\"-c\",\"cat; exit 21\"", false, "");
+    in_killed_daemon(attach_and_feed, b);
+    pass_time(300);
+    reconnect(b);
+    assert_null(b->error);
+    assert_false(b->ended);
+    taker_attach(&t, b, "", ATTACH_STDIN);
+    assert_true(attach_stdin(t.a, "second\n", 7));
+    taker_done(&t);
+    assert_true(wait_for(&b->ended, WAIT_MS));
+    assert_int_equal(b->exit.code, 21);
+    log = read_text(b->log_path);
+    assert_non_null(strstr(log, "first"));
+    assert_non_null(strstr(log, "second"));
+    box_free(b);
+}
+
+/* The exit is not told before it is on disk; when the disk cannot take it, the telling is only
+ * late. */
+static void test_exit_is_recorded_before_told(void **state)
+{
+    box *b = box_new(NULL);
+    auto_free char *home = xasprintf("%s/state", b->dir), *away = xasprintf("%s/away", b->dir);
+    auto_free char *exit_path = xasprintf("%s/state/exit", b->dir);
+    monitor_exit record;
+
+    (void)state;
+    assert_int_equal(mkdir(home, 0700), 0);
+    b->spec.exit_path = exit_path;
+    box_config(b, "\"sleep\",\"300\"", false, "");
+    start_container(b);
+    assert_int_equal(rename(home, away), 0);
+    assert_int_equal(kill(b->start.pid, SIGKILL), 0);
+    assert_false(wait_for(&b->ended, 700));
+    assert_int_equal(rename(away, home), 0);
+    assert_true(wait_for(&b->ended, WAIT_MS));
+    assert_null(monitor_read_exit(exit_path, &record));
+    assert_int_equal(record.code, 137);
+    box_free(b);
+}
+
+/* Messages that no daemon would send. */
+static void send_garbage(const char *run_dir, unsigned seed)
+{
+    auto_free char *path = xasprintf("%s/monitor.sock", run_dir);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const char hello[8] = {WIRE_HELLO};
+    auto_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    unsigned char message[300];
+
+    assert_true(strlen(path) < sizeof address.sun_path);
+    memcpy(address.sun_path, path, strlen(path));
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    if (seed % 4)
+        (void)send(fd, hello, sizeof hello, MSG_NOSIGNAL);
+    for (int i = 0; i < 30; i++) {
+        size_t n = 1 + (seed = seed * 1103515245 + 12345) / 65536 % sizeof message;
+
+        for (size_t k = 0; k < n; k++)
+            message[k] = (unsigned char)((seed = seed * 1103515245 + 12345) >> 16);
+        message[0] = (unsigned char)(16 + seed / 65536 % 8);
+        if (message[0] == WIRE_SPEC || n < 12)
+            continue;
+        memset(message + 8, 0, 3); /* a length that is now and then within the message */
+        if (send(fd, message, n, MSG_NOSIGNAL) < 0)
+            break;
+    }
+}
+
+static void test_garbage_is_survived(void **state)
+{
+    box *b = box_new(NULL);
+
+    (void)state;
+    box_config(b, "\"sh\",\"-c\",\"read x; exit 22\"", false, "");
+    b->spec.open_stdin = b->spec.stdin_once = true;
+    in_killed_daemon(start_container, b);
+    for (unsigned seed = 1; seed < 200; seed++)
+        send_garbage(b->run, seed);
+    reconnect(b);
+    assert_null(b->error);
+    assert_false(b->ended);
+    assert_int_equal(kill(b->start.pid, SIGKILL), 0);
+    assert_true(wait_for(&b->ended, WAIT_MS));
+    assert_int_equal(b->exit.code, 137);
+    box_free(b);
+}
+
 /* No descriptor left in the monitor: an exec fails with a reason, and the container goes on. */
 static void on_told(void *arg, err *e)
 {
@@ -247,6 +357,9 @@ int main(void)
         box_test(test_oom_is_told),
         box_test(test_full_disk),
         box_test(test_monitor_out_of_descriptors),
+        box_test(test_stdin_outlives_daemon),
+        box_test(test_exit_is_recorded_before_told),
+        box_test(test_garbage_is_survived),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
