@@ -191,8 +191,9 @@ static err *add_pair(const entry *in)
 
     if (err_errnum(e) != EEXIST)
         return e;
-    err_free(e); /* what an attach left that was killed half-way */
+    err_free(e); /* what an attach left that was killed half-way, or a detach just now */
     TRY(link_delete(in->outside, ep->veth, network_here.group));
+    TRY(link_delete(in->outside, ep->veth, network_here.dead_group));
     return link_add_veth(in->outside, &w);
 }
 
@@ -243,12 +244,23 @@ static err *bridge_attach(endpoint *ep, const char *netns_path)
     return e;
 }
 
+/* Deleting a link waits for the whole kernel to let go of it, 10 ms and more.  So it is cut off at
+ * once, and dies with the container's namespace; network.c sees to those whose namespace lives on.
+ */
 static err *bridge_detach(endpoint *ep)
 {
     auto_rtnl *r = NULL;
 
     TRY(rtnl_open(&r));
-    return link_delete(r, ep->veth, network_here.group);
+    return link_retire(r, ep->veth, network_here.group, network_here.dead_group);
+}
+
+err *bridge_bury(void)
+{
+    auto_rtnl *r = NULL;
+
+    TRY(rtnl_open(&r));
+    return link_delete_group(r, network_here.dead_group);
 }
 
 static err *nothing_to_attach(endpoint *ep, const char *netns_path)

@@ -166,6 +166,8 @@ void endpoint_free(endpoint *ep)
     batch = store_batch_new();
     store_delete(batch, "endpoints", ep->id);
     store_commit_lazy(batch);
+    if (ep->ip)
+        bury_later();
     endpoint_forget(ep);
 }
 

@@ -213,27 +213,85 @@ static err *find_link(rtnl *r, const char *name, struct rtnl_link **ret_link)
     return rc < 0 ? failed(r, rc, "look for link", name) : NULL;
 }
 
-err *link_delete(rtnl *r, const char *name, uint32_t group)
+/* The link of this name, if it carries the group; 0 when there is none such. */
+static err *find_ours(rtnl *r, const char *name, uint32_t group, int *ret_index)
 {
     struct rtnl_link *link = NULL;
+
+    *ret_index = 0;
+    TRY(find_link(r, name, &link));
+    if (link && rtnl_link_get_group(link) == group)
+        *ret_index = rtnl_link_get_ifindex(link);
+    rtnl_link_put(link);
+    return NULL;
+}
+
+/* A link may go at any moment: its other end's namespace takes it along. */
+static err *unless_gone(err *e)
+{
+    if (err_errnum(e) != ENODEV)
+        return e;
+    err_free(e);
+    return NULL;
+}
+
+err *link_delete(rtnl *r, const char *name, uint32_t group)
+{
     struct ifinfomsg head = {0};
-    bool ours;
+
+    TRY(find_ours(r, name, group, &head.ifi_index));
+    if (head.ifi_index == 0)
+        return NULL;
+    return unless_gone(
+        ask_and_free(r, link_message(RTM_DELLINK, AF_UNSPEC, head), "delete link", name));
+}
+
+err *link_delete_group(rtnl *r, uint32_t group)
+{
+    struct nl_msg *msg = link_message(RTM_DELLINK, AF_UNSPEC, (struct ifinfomsg){0});
+
+    if (nla_put_u32(msg, IFLA_GROUP, group) < 0)
+        abort();
+    return unless_gone(ask_and_free(r, msg, "delete links", "of a group"));
+}
+
+/* What the bridge learned of the port is forgotten too, or it would send the next owner of the
+ * address here. */
+static err *silence(rtnl *r, int index, const char *name)
+{
+    struct nl_msg *msg =
+        link_message(RTM_SETLINK, AF_BRIDGE, (struct ifinfomsg){.ifi_index = index});
+    struct nlattr *port = nla_nest_start(msg, IFLA_PROTINFO | NLA_F_NESTED);
+
+    if (!port || nla_put_u8(msg, IFLA_BRPORT_STATE, BR_STATE_DISABLED) < 0 ||
+        nla_put_flag(msg, IFLA_BRPORT_FLUSH) < 0)
+        abort();
+    nla_nest_end(msg, port);
+    return ask_and_free(r, msg, "silence", name);
+}
+
+static err *set_group(rtnl *r, int index, uint32_t group, const char *name)
+{
+    struct nl_msg *msg =
+        link_message(RTM_SETLINK, AF_UNSPEC, (struct ifinfomsg){.ifi_index = index});
+
+    if (nla_put_u32(msg, IFLA_GROUP, group) < 0)
+        abort();
+    return ask_and_free(r, msg, "retire", name);
+}
+
+err *link_retire(rtnl *r, const char *name, uint32_t group, uint32_t dead)
+{
+    int index;
     err *e;
 
-    TRY(find_link(r, name, &link));
-    if (!link)
+    TRY(find_ours(r, name, group, &index));
+    if (index == 0)
         return NULL;
-    ours = rtnl_link_get_group(link) == group;
-    head.ifi_index = rtnl_link_get_ifindex(link);
-    rtnl_link_put(link);
-    if (!ours)
-        return NULL;
-    e = ask_and_free(r, link_message(RTM_DELLINK, AF_UNSPEC, head), "delete link", name);
-    if (err_errnum(e) == ENODEV) { /* its namespace took it along */
-        err_free(e);
-        return NULL;
-    }
-    return e;
+    e = unless_gone(silence(r, index, name));
+    if (e) /* no port of a bridge any more: someone moved it, so it is not ours to keep quiet */
+        err_log(e, "bridge port was not silenced");
+    return unless_gone(set_group(r, index, dead, name));
 }
 
 static err *dump_failed(rtnl *r, int rc, const char *what)

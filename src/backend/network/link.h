@@ -37,6 +37,10 @@ must_check err *link_isolate_port(
     rtnl *r, int index); /* a bridge port that talks to no other isolated one */
 /* Deletes the link of this name if it carries the group; idempotent. */
 must_check err *link_delete(rtnl *r, const char *name, uint32_t group);
+/* Cuts a bridge port of this name and group off at once and gives it the group dead; idempotent. */
+must_check err *link_retire(rtnl *r, const char *name, uint32_t group, uint32_t dead);
+must_check err *link_delete_group(rtnl *r,
+                                  uint32_t group); /* all of them at the price of one; idempotent */
 /* fn for every veth end here with this group. */
 must_check err *link_each_veth(rtnl *r, uint32_t group, void (*fn)(void *arg, const char *name),
                                void *arg);

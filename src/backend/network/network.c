@@ -9,17 +9,21 @@
 #include <berth/job.h>
 #include <berth/store.h>
 #include <berth/str.h>
+#include <berth/timer.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 JSON_DEFINE(network_record, NETWORK_RECORD)
 
+enum { BURY_AFTER_MS = 1000 };
+
 network_host network_here;
 network network_predefined[PREDEFINED];
 
 static char *stored_subnet; /* of the bridge, as the last daemon chose it */
 static char host_gateway[IP_TEXT];
+static timer *burial;
 static bool changed; /* the records are to be written */
 
 static uint64_t hash(const char *s)
@@ -37,7 +41,8 @@ static void name_our_things(const char *exec_root)
 {
     uint64_t h = hash(exec_root);
 
-    network_here.group = 0x40000000u | (uint32_t)(h & 0x3fffffff);
+    network_here.group = 0x40000000u | (uint32_t)(h & 0x1fffffff);
+    network_here.dead_group = network_here.group | 0x20000000u;
     if (str_eq(exec_root, "/run/berth"))
         snprintf(network_here.table, sizeof network_here.table, "berth");
     else
@@ -129,6 +134,36 @@ static void save_all(void)
     store_commit_lazy(batch);
 }
 
+/* ---- burying ---- */
+
+static err *job_bury(void *arg)
+{
+    (void)arg;
+    return bridge_bury();
+}
+
+static void on_buried(void *arg, err *e)
+{
+    (void)arg;
+    err_log(e, "veths of ended containers are left");
+}
+
+static void on_bury_time(void *arg)
+{
+    (void)arg;
+    timer_stop(take(burial));
+    job_begin("network.bury", job_bury, NULL, on_buried);
+}
+
+/* Usually there is nothing left by then; however many are, one message deletes them. */
+void bury_later(void)
+{
+    if (!burial)
+        burial = timer_start("network.bury", BURY_AFTER_MS, on_bury_time, NULL);
+}
+
+/* ---- start and end ---- */
+
 static err *job_firewall(void *arg)
 {
     (void)arg;
@@ -179,6 +214,7 @@ err *network_init(const network_opts *opts)
 void network_done(void)
 {
     guard_stop();
+    timer_stop(take(burial));
     endpoints_free();
     for (size_t i = 0; i < PREDEFINED; i++)
         ipam_free(network_predefined[i].ipam);

@@ -53,8 +53,9 @@ struct endpoint {
 /* What of the daemon every job may read: fixed by network_init. */
 typedef struct network_host {
     char *exec_root;
-    char table[32]; /* ours in nftables */
-    uint32_t group; /* our veths carry it */
+    char table[32];      /* ours in nftables */
+    uint32_t group;      /* our veths carry it, */
+    uint32_t dead_group; /* and this one once they are detached */
     bool iptables, ip_forward;
 } network_host;
 extern network_host network_here;
@@ -65,12 +66,16 @@ extern network network_predefined[PREDEFINED]; /* bridge, host, none */
 /* ---- bridge.c: blocking ---- */
 must_check err *bridge_configure(const network_opts *opts, const char *stored_subnet,
                                  bridge_config *ret);
+must_check err *bridge_bury(void);     /* deletes what endpoints were detached from */
 must_check err *bridge_firewall(void); /* writes our table anew, if the bridge is in use */
 
 /* ---- endpoint.c: loop ---- */
 must_check err *endpoints_load(void);
 void endpoints_free(void);
 endpoint *endpoints_first(void);
+
+/* ---- network.c: loop ---- */
+void bury_later(void); /* detached veths whose namespace does not end */
 
 /* ---- guard.c: loop; our table comes back when someone removes it ---- */
 void guard_start(void);

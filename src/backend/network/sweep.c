@@ -75,7 +75,7 @@ static err *sweep_links(network_sweep *s)
         log_info("veth without a container removed", "name", s->doomed.v[i]);
         TRY(link_delete(r, s->doomed.v[i], network_here.group));
     }
-    return NULL;
+    return link_delete_group(r, network_here.dead_group);
 }
 
 /* One that cannot be removed does not keep the others. */
