@@ -99,7 +99,12 @@ void monitor_each_exec(const monitor *m, void (*fn)(void *arg, const char *exec_
 int monitor_exec_pidfd(const monitor *m, const char *exec_id);
 
 /* ---- stdio ---- */
-enum { ATTACH_STDIN = 1, ATTACH_STDOUT = 2, ATTACH_STDERR = 4 };
+enum {
+    ATTACH_STDIN = 1,
+    ATTACH_STDOUT = 2,
+    ATTACH_STDERR = 4,
+    ATTACH_REPLAY = 8, /* the caller shows the log first: ask for on_log_position */
+};
 /* on_output: frame is a whole Docker stream frame (8 bytes of header: kind 0 0 0 length as big endian,
  * then the payload); on a tty the caller skips the header.  on_end: the session's output is complete
  * (drained after exit, at most 2 s after it), or the monitor dropped this client because it did not
@@ -108,6 +113,11 @@ typedef struct attach_events {
     void (*on_output)(void *arg, const char *frame, size_t n);
     void (*on_end)(void *arg, err *e);
     void (*on_stdin_drain)(void *arg); /* attach_stdin returned false before */
+    /* With ATTACH_REPLAY only, before any output, may be NULL: what is in the log up to size bytes came
+     * before this client, all else comes as output, without gap or repetition (a line whose end was
+     * not yet there begins in the output).  inode: of the file that is meant, should it be rotated
+     * meanwhile; 0 when there is no log. */
+    void (*on_log_position)(void *arg, int64_t size, uint64_t inode);
 } attach_events;
 attachment *monitor_attach(monitor *m, const char *session, unsigned what, const attach_events *ev, void *arg);
 bool attach_stdin(attachment *a, const char *p, size_t n); /* false: wait for on_stdin_drain (p was taken) */

@@ -50,6 +50,7 @@ enum wire_type {
     WIRE_STDIN = 48, /* type, then the bytes: only these 8 + n */
     WIRE_STDIN_EOF =
         49,        /* also when a client leaves; a channel that just ends is a daemon's death */
+    WIRE_LOG_AT = 51, /* size, inode of the log at the moment of attaching; first, where asked for */
     WIRE_END = 50, /* enum wire_end as the request number */
 };
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <linux/sockios.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -27,7 +28,7 @@ struct client {
     int quiet_ms, unread; /* at the last look */
 };
 
-enum { WHAT_STDIN = 1, WHAT_STDOUT = 2, WHAT_STDERR = 4 };
+enum { WHAT_STDIN = 1, WHAT_STDOUT = 2, WHAT_STDERR = 4, WHAT_REPLAY = 8 };
 
 client *client_next(const client *c)
 {
@@ -108,29 +109,55 @@ static void client_stalled(client *c)
     client_update(c);
 }
 
+static bool send_frame(const client *c, unsigned stream, const char *p, size_t n)
+{
+    unsigned char header[WIRE_HEADER] = {(unsigned char)(stream + 1)};
+    struct iovec parts[2] = {{header, sizeof header}, {(char *)p, n}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+
+    header[4] = (unsigned char)(n >> 24);
+    header[5] = (unsigned char)(n >> 16);
+    header[6] = (unsigned char)(n >> 8);
+    header[7] = (unsigned char)n;
+    return sendmsg(c->sock.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
 /* Send frames until the socket is full: 1 all sent, 0 full, -1 nobody reads there any more. */
 static int push(client *c)
 {
     while (c->sent < c->owed->len) {
         size_t n = c->owed->len - c->sent;
-        unsigned char header[WIRE_HEADER] = {(unsigned char)(c->owed->stream + 1)};
-        struct iovec parts[2] = {{header, sizeof header}, {(char *)c->owed->data + c->sent, 0}};
-        struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
 
         n = n < WIRE_FRAME_MAX ? n : WIRE_FRAME_MAX;
-        header[4] = (unsigned char)(n >> 24);
-        header[5] = (unsigned char)(n >> 16);
-        header[6] = (unsigned char)(n >> 8);
-        header[7] = (unsigned char)n;
-        parts[1].iov_len = n;
-        if (sendmsg(c->sock.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-            if (errno == EINTR)
-                continue;
+        if (send_frame(c, c->owed->stream, c->owed->data + c->sent, n))
+            c->sent += n;
+        else if (errno != EINTR)
             return errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM ? 0 : -1;
-        }
-        c->sent += n;
     }
     return 1;
+}
+
+/* Where the log ends for a client that shows it first, and what of a line is not in it yet.  The
+ * socket is new: both fit. */
+static void send_log_position(const client *c)
+{
+    char message[WIRE_HEADER + 16] = {WIRE_LOG_AT};
+    const logfile *log = c->s->log;
+    int64_t size = 0;
+    uint64_t inode = 0;
+
+    if (log)
+        logfile_position(log, &size, &inode);
+    memcpy(message + WIRE_HEADER, &size, sizeof size);
+    memcpy(message + WIRE_HEADER + sizeof size, &inode, sizeof inode);
+    (void)send(c->sock.fd, message, sizeof message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    for (unsigned stream = 0; log && stream < 2; stream++) {
+        size_t n;
+        const char *kept = logfile_kept(log, stream, &n);
+
+        if (n && (c->what & (stream ? WHAT_STDERR : WHAT_STDOUT)))
+            (void)send_frame(c, stream, kept, n);
+    }
 }
 
 /* It no longer reads.  What it wrote before may still be waiting, so it is not gone yet. */
@@ -243,5 +270,7 @@ void client_new(session *s, int fd, unsigned what)
     c->next = s->clients;
     s->clients = c;
     source_add(&c->sock, fd, 0, on_client, c);
+    if (what & WHAT_REPLAY)
+        send_log_position(c);
     client_update(c);
 }

@@ -277,6 +277,20 @@ bool logfile_reaped(logfile *l, pid_t pid)
     return true;
 }
 
+void logfile_position(const logfile *l, int64_t *ret_size, uint64_t *ret_inode)
+{
+    struct stat st;
+
+    *ret_size = l->size;
+    *ret_inode = fstat(l->fd, &st) == 0 ? st.st_ino : 0;
+}
+
+const char *logfile_kept(const logfile *l, unsigned stream, size_t *ret_n)
+{
+    *ret_n = l->half[stream].len;
+    return l->half[stream].text;
+}
+
 /* Formatting used up to out_size bytes once; most containers are silent most of the time. */
 void logfile_relax(logfile *l)
 {

@@ -26,8 +26,12 @@ void logfile_finish(logfile *l, unsigned stream); /* the stream ended: write wha
 /* A rotation is due and the compression of the file before is not done: better read no more. */
 bool logfile_is_busy(const logfile *l);
 bool logfile_reaped(logfile *l, pid_t pid); /* was that our compressing child? */
-void logfile_relax(logfile *l);             /* idle: give scratch memory back */
-uint64_t logfile_lost(const logfile *l);    /* records that could not be written (disk full) */
+/* Where the log ends, and the beginning of a line that is not in it yet (valid until the next
+ * write). */
+void logfile_position(const logfile *l, int64_t *ret_size, uint64_t *ret_inode);
+const char *logfile_kept(const logfile *l, unsigned stream, size_t *ret_n);
+void logfile_relax(logfile *l);          /* idle: give scratch memory back */
+uint64_t logfile_lost(const logfile *l); /* records that could not be written (disk full) */
 int logfile_errno(const logfile *l); /* of the last failed write, 0 when the last one went well */
 void logfile_free(logfile *l);
 

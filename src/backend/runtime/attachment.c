@@ -64,6 +64,15 @@ static err *reason(const char *message)
     return err_new(ERR_SYSTEM, "the monitor ended the connection");
 }
 
+static void told_log_position(const attachment *a, const char *message, size_t n)
+{
+    wire_in in = wire_open(message, n);
+    int64_t size = wire_get_int(&in);
+
+    if (a->events->on_log_position)
+        a->events->on_log_position(a->arg, size, (uint64_t)wire_get_int(&in));
+}
+
 /* One message; false when there is none, or after the last one. */
 static bool receive(attachment *a, char *space)
 {
@@ -83,6 +92,8 @@ static bool receive(attachment *a, char *space)
         end(a, reason(space));
     else if (space[0] == 1 || space[0] == 2)
         a->events->on_output(a->arg, space, (size_t)n);
+    else if (space[0] == WIRE_LOG_AT)
+        told_log_position(a, space, (size_t)n);
     return !a->ended && !a->freed && !a->paused;
 }
 

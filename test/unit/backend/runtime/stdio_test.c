@@ -247,6 +247,59 @@ static void test_held_pipe_ends_in_time(void **state)
     box_free(b);
 }
 
+/* The log up to the position, then the output: every byte once, in the middle of a line too. */
+typedef struct joiner {
+    taker t;
+    int64_t size;
+    uint64_t inode;
+    bool told;
+} joiner;
+
+static void on_joiner_position(void *arg, int64_t size, uint64_t inode)
+{
+    joiner *j = arg;
+
+    assert_int_equal(j->t.out.len, 0);
+    j->size = size;
+    j->inode = inode;
+    j->told = true;
+}
+
+static const attach_events joiner_events = {on_taker_output, on_taker_end, on_taker_drain,
+                                            on_joiner_position};
+
+static void test_log_and_output_join(void **state)
+{
+    box *b = box_new(NULL);
+    joiner j = {0};
+    auto_free char *log = NULL;
+    taker in;
+    struct stat st;
+
+    (void)state;
+    b->spec.open_stdin = true;
+    box_config(b, "\"sh\",\"-c\",\"echo one; echo -n tw; read x; echo o; echo three\"", false, "");
+    box_spawn(b);
+    taker_attach(&in, b, "", ATTACH_STDIN);
+    box_run(b);
+    pass_time(300);
+    j.t.a = monitor_attach(b->m, "", ATTACH_STDOUT | ATTACH_REPLAY, &joiner_events, &j);
+    assert_true(wait_for(&j.told, WAIT_MS));
+    log = read_text(b->log_path);
+    assert_int_equal(j.size, strlen(log));
+    assert_non_null(strstr(log, "{\"log\":\"one\\n\""));
+    assert_null(strstr(log, "tw"));
+    assert_int_equal(stat(b->log_path, &st), 0);
+    assert_int_equal(j.inode, st.st_ino);
+    assert_true(attach_stdin(in.a, "\n", 1));
+    assert_true(wait_for(&j.t.ended, WAIT_MS));
+    assert_string_equal(j.t.out.data, "two\nthree\n");
+    assert_true(wait_for(&b->ended, WAIT_MS));
+    taker_done(&in);
+    taker_done(&j.t);
+    box_free(b);
+}
+
 static void test_attach_after_the_end(void **state)
 {
     box *b = box_new(NULL);
@@ -272,6 +325,7 @@ int main(void)
         box_test(test_slow_client_gets_everything),
         box_test(test_held_pipe_ends_in_time),
         box_test(test_attach_after_the_end),
+        box_test(test_log_and_output_join),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
