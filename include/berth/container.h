@@ -10,8 +10,10 @@
 #include <berth/err.h>
 #include <berth/filters.h>
 #include <berth/monitor.h>
+#include <berth/str.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 typedef struct container container;
 

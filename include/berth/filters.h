@@ -20,6 +20,8 @@ const char *filters_nth(const filters *f, const char *key, size_t i);
 bool filters_match_exact(const filters *f, const char *key, const char *value);
 /* No such key, or one value equals or is a regular expression (unanchored, RE2-like subset by POSIX ERE) found in value. */
 bool filters_match_regex(const filters *f, const char *key, const char *value);
+/* A shell glob ("busy*:latest"), whole value. */
+bool filters_glob(const char *pattern, const char *value);
 /* Every "k" or "k=v" under key is among labels. */
 bool filters_match_labels(const filters *f, const char *key, const json_map *labels);
 /* true/false/1/0 under key; ERR_INVALID when it is something else; otherwise when absent. */

@@ -4,7 +4,7 @@
  * operation of its own and so comes before any later start or removal.  Loop thread only, except
  * job_*. */
 #include "private.h"
-#include "tree.h"
+#include <berth/tree.h>
 #include <berth/child.h>
 #include <berth/flow.h>
 #include <berth/log.h>

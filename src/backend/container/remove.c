@@ -3,7 +3,7 @@
  * A kill between the two leaves only directories that nobody owns; the next start removes them.
  * Loop thread only, except job_*. */
 #include "private.h"
-#include "tree.h"
+#include <berth/tree.h>
 #include <berth/flow.h>
 #include <berth/loop.h>
 #include <berth/mem.h>

@@ -1,7 +1,7 @@
 /* tree.c - removing and making directories by descriptor.
  *
  * Worker threads and start-up only: everything here blocks. */
-#include "tree.h"
+#include <berth/tree.h>
 #include <berth/mem.h>
 #include <dirent.h>
 #include <errno.h>

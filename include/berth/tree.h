@@ -1,8 +1,9 @@
 /* tree.h - removing a directory tree without ever leaving it.  Worker threads and start-up only. */
-#ifndef BERTH_CONTAINER_TREE_H
-#define BERTH_CONTAINER_TREE_H
+#ifndef BERTH_TREE_H
+#define BERTH_TREE_H
 
 #include <berth/err.h>
+#include <stddef.h>
 
 /* Everything below path and path itself; symbolic links are removed, never followed; another file
  * system mounted inside is an error, not entered.  Nothing there is success. */

@@ -1,0 +1,33 @@
+/* apply.h - writing the members of an archive below a directory, and nowhere else. */
+#ifndef BERTH_IMAGE_APPLY_H
+#define BERTH_IMAGE_APPLY_H
+
+#include <berth/err.h>
+#include <berth/str.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <time.h>
+
+typedef struct tar_member {
+    const char *path, *hardlink, *symlink;
+    mode_t mode;
+    int64_t uid, gid, major, minor, size;
+    struct timespec mtime;
+    void (*write_data)(void *arg, int fd);
+    void *data_arg;
+    void (*each_xattr)(void *arg, void (*set)(void *ctx, const char *name, const void *value, size_t n), void *ctx);
+    void *xattr_arg;
+} tar_member;
+
+typedef struct applier applier;
+
+/* as_layer: owners, devices, extended attributes and whiteouts count; else only plain files, directories and links. */
+applier *applier_new(int root_fd, bool as_layer);
+must_check err *applier_apply(applier *ap, const tar_member *m);
+must_check err *applier_finish(applier *ap); /* times of directories */
+uint64_t applier_bytes(const applier *ap);   /* of regular files */
+/* Directories that hide what is below them, hex-coded: who may set trusted attributes does so later. */
+const strv *applier_opaques(const applier *ap);
+void applier_free(applier *ap);
+
+#endif

@@ -1,0 +1,210 @@
+/* reference.c - image references, as the distribution project defines them.  Pure functions. */
+#include <berth/mem.h>
+#include <berth/reference.h>
+#include <berth/str.h>
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { NAME_MAX_LENGTH = 255, TAG_MAX_LENGTH = 128, HEX_LENGTH = 64 };
+#define DEFAULT_DOMAIN "docker.io"
+
+static err *invalid(void)
+{
+    return err_new(ERR_INVALID, "invalid reference format");
+}
+
+static bool is_hex(const char *s)
+{
+    return strspn(s, "0123456789abcdef") == strlen(s);
+}
+
+bool digest_is_valid(const char *text)
+{
+    return text && str_starts(text, "sha256:") && strlen(text + 7) == HEX_LENGTH && is_hex(text + 7);
+}
+
+bool id_is_hex(const char *text)
+{
+    return *text && strlen(text) <= HEX_LENGTH && is_hex(text);
+}
+
+static bool is_alnum_lower(char c)
+{
+    return islower((unsigned char)c) || isdigit((unsigned char)c);
+}
+
+/* Separators inside a component: ".", "_", "__", or any number of "-". */
+static size_t separator_length(const char *p)
+{
+    if (*p == '.')
+        return 1;
+    if (*p == '_')
+        return p[1] == '_' ? 2 : 1;
+    return strspn(p, "-");
+}
+
+static bool component_is_fine(const char *p, size_t n)
+{
+    const char *end = p + n;
+
+    if (!n)
+        return false;
+    while (p < end) {
+        size_t sep;
+
+        if (!is_alnum_lower(*p))
+            return false;
+        while (p < end && is_alnum_lower(*p))
+            p++;
+        if (p == end)
+            return true;
+        sep = separator_length(p);
+        if (!sep)
+            return false;
+        p += sep;
+    }
+    return false;
+}
+
+static bool path_is_fine(const char *path)
+{
+    while (true) {
+        const char *slash = strchr(path, '/');
+        size_t n = slash ? (size_t)(slash - path) : strlen(path);
+
+        if (!component_is_fine(path, n))
+            return false;
+        if (!slash)
+            return true;
+        path = slash + 1;
+    }
+}
+
+static bool tag_is_fine(const char *tag)
+{
+    if (!isalnum((unsigned char)*tag) && *tag != '_')
+        return false;
+    for (const char *p = tag; *p; p++)
+        if (!isalnum((unsigned char)*p) && !strchr("_.-", *p))
+            return false;
+    return strlen(tag) <= TAG_MAX_LENGTH;
+}
+
+/* "host", "host:port", "[v6]:port": letters, digits, dots, dashes. */
+static bool domain_is_fine(const char *domain)
+{
+    const char *colon = strrchr(domain, ':');
+    size_t n = colon ? (size_t)(colon - domain) : strlen(domain);
+
+    if (*domain == '[')
+        return strchr(domain, ']') != NULL && strspn(domain, "[]0123456789abcdefABCDEF:") == strlen(domain);
+    if (!n || (colon && (!colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1))))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        bool edge = i == 0 || i == n - 1 || domain[i - 1] == '.' || domain[i + 1] == '.';
+
+        if (!isalnum((unsigned char)domain[i]) && (edge || (domain[i] != '-' && domain[i] != '.' && domain[i] != '_')))
+            return false;
+    }
+    return true;
+}
+
+static bool has_upper(const char *s, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (isupper((unsigned char)s[i]))
+            return true;
+    return false;
+}
+
+/* The first component is a domain when it cannot be part of a path. */
+static void split_domain(const char *name, reference *r)
+{
+    const char *slash = strchr(name, '/');
+    size_t n = slash ? (size_t)(slash - name) : 0;
+
+    if (slash && (memchr(name, '.', n) || memchr(name, ':', n) || (n == 9 && memcmp(name, "localhost", 9) == 0) ||
+                  has_upper(name, n))) {
+        r->domain = xstrndup(name, n);
+        r->path = xstrdup(slash + 1);
+    } else {
+        r->domain = xstrdup(DEFAULT_DOMAIN);
+        r->path = xstrdup(name);
+    }
+    if (str_eq(r->domain, "index.docker.io")) {
+        free(r->domain);
+        r->domain = xstrdup(DEFAULT_DOMAIN);
+    }
+    if (str_eq(r->domain, DEFAULT_DOMAIN) && !strchr(r->path, '/')) {
+        char *path = xasprintf("library/%s", r->path);
+
+        free(r->path);
+        r->path = path;
+    }
+}
+
+static err *check(const reference *r)
+{
+    if (has_upper(r->path, strlen(r->path)))
+        return err_new(ERR_INVALID, "invalid reference format: repository name (%s) must be lowercase", r->path);
+    if (!domain_is_fine(r->domain) || !path_is_fine(r->path) || (r->tag && !tag_is_fine(r->tag)))
+        return invalid();
+    if (r->digest && !digest_is_valid(r->digest))
+        return invalid();
+    if (strlen(r->path) + strlen(r->domain) + 1 > NAME_MAX_LENGTH)
+        return err_new(ERR_INVALID, "invalid reference format: repository name must not be more than 255 characters");
+    return NULL;
+}
+
+err *reference_parse(const char *text, reference *ret)
+{
+    auto_free char *name = xstrdup(text);
+    reference r = {0};
+    char *at, *colon;
+    err *e;
+
+    if (strlen(text) == HEX_LENGTH && is_hex(text))
+        return err_new(ERR_INVALID, "invalid repository name (%s), cannot specify 64-byte hexadecimal strings", text);
+    if ((at = strchr(name, '@'))) {
+        *at = '\0';
+        r.digest = xstrdup(at + 1);
+    }
+    colon = strrchr(name, ':');
+    if (colon && !strchr(colon, '/')) {
+        *colon = '\0';
+        r.tag = xstrdup(colon + 1);
+    }
+    split_domain(name, &r);
+    e = check(&r);
+    if (e)
+        reference_done(&r);
+    else
+        *ret = r;
+    return e;
+}
+
+void reference_done(reference *r)
+{
+    free(r->domain);
+    free(r->path);
+    free(r->tag);
+    free(r->digest);
+    *r = (reference){0};
+}
+
+char *reference_familiar_name(const reference *r)
+{
+    if (!str_eq(r->domain, DEFAULT_DOMAIN))
+        return xasprintf("%s/%s", r->domain, r->path);
+    return xstrdup(str_starts(r->path, "library/") ? r->path + 8 : r->path);
+}
+
+char *reference_familiar(const reference *r)
+{
+    auto_free char *name = reference_familiar_name(r);
+
+    if (r->digest)
+        return xasprintf("%s@%s", name, r->digest);
+    return xasprintf("%s:%s", name, r->tag ? r->tag : "latest");
+}

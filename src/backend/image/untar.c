@@ -1,0 +1,289 @@
+/* untar.c - the helper process that unpacks archives.
+ *
+ * Run as: berth-untar layer|members, with the archive on descriptor 0, the directory to fill on 3 and
+ * a file for the result on 4.  "layer" applies an image layer (owners, devices, whiteouts) and tells
+ * its digests; "members" takes out plain files for a load.  The first thing it does with bytes it was given
+ * happens without network, without capabilities it does not need, inside a chroot, and by openat2. */
+#include "apply.h"
+#include <berth/mem.h>
+#include <berth/str.h>
+#include <berth/untar.h>
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <linux/capability.h>
+#include <nettle/sha2.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+    IN_FD = 0,
+    ROOT_FD = 3,
+    RESULT_FD = 4,
+    BLOCK = 256 << 10,
+    FILTERS_MAX = 2,
+    MEMORY_MAX_MIB = 1024,
+    CPU_MAX_S = 3600,
+};
+
+typedef struct source { /* the archive as it arrives, and what it is inside */
+    struct archive *raw; /* decompresses */
+    struct sha256_ctx packed, plain;
+    uint64_t plain_bytes;
+    char in[BLOCK], out[BLOCK];
+} source;
+
+static void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
+static void die(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+    _exit(1);
+}
+
+/* ---- confinement ---- */
+
+static void drop_capabilities(void)
+{
+    static const unsigned kept[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP};
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2] = {0};
+    uint64_t set = 0;
+
+    for (size_t i = 0; i < COUNT(kept); i++)
+        set |= 1ULL << kept[i];
+    for (unsigned cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+        if (!(set >> cap & 1))
+            prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+    for (int i = 0; i < 2; i++)
+        data[i].effective = data[i].permitted = (uint32_t)(set >> (32 * i));
+    if (syscall(SYS_capset, &header, data) < 0)
+        die("capabilities could not be dropped: %s", strerrordesc_np(errno));
+}
+
+static void confine(void)
+{
+    struct rlimit cpu = {CPU_MAX_S, CPU_MAX_S};
+#ifndef __SANITIZE_ADDRESS__
+    struct rlimit memory = {(rlim_t)MEMORY_MAX_MIB << 20, (rlim_t)MEMORY_MAX_MIB << 20};
+
+    setrlimit(RLIMIT_AS, &memory);
+#endif
+    setrlimit(RLIMIT_CPU, &cpu);
+    umask(0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC) < 0)
+        die("namespaces could not be unshared: %s", strerrordesc_np(errno));
+    if (fchdir(ROOT_FD) < 0 || chroot(".") < 0)
+        die("chroot: %s", strerrordesc_np(errno));
+    drop_capabilities();
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+/* ---- the archive ---- */
+
+static la_ssize_t read_packed(struct archive *a, void *arg, const void **ret_block)
+{
+    source *s = arg;
+    ssize_t n;
+
+    (void)a;
+    do
+        n = read(IN_FD, s->in, sizeof(s->in));
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        die("read the archive: %s", strerrordesc_np(errno));
+    sha256_update(&s->packed, (size_t)n, (const uint8_t *)s->in);
+    *ret_block = s->in;
+    return n;
+}
+
+static la_ssize_t read_plain(struct archive *a, void *arg, const void **ret_block)
+{
+    source *s = arg;
+    la_ssize_t n = archive_read_data(s->raw, s->out, sizeof(s->out));
+
+    (void)a;
+    if (n < 0)
+        die("unexpected EOF or damaged compression: %s", archive_error_string(s->raw));
+    sha256_update(&s->plain, (size_t)n, (const uint8_t *)s->out);
+    s->plain_bytes += (uint64_t)n;
+    *ret_block = s->out;
+    return n;
+}
+
+static struct archive *open_raw(source *s)
+{
+    struct archive *a = archive_read_new();
+    struct archive_entry *entry;
+
+    archive_read_support_filter_gzip(a);
+    archive_read_support_filter_bzip2(a);
+    archive_read_support_filter_xz(a);
+    archive_read_support_filter_zstd(a);
+    archive_read_support_format_raw(a);
+    archive_read_support_format_empty(a);
+    s->raw = a;
+    if (archive_read_open(a, s, NULL, read_packed, NULL) != ARCHIVE_OK)
+        die("not a tar archive: %s", archive_error_string(a));
+    if (archive_read_next_header(a, &entry) == ARCHIVE_FATAL)
+        die("not a tar archive: %s", archive_error_string(a));
+    if (archive_filter_count(a) > FILTERS_MAX + 1) /* the last one is "none" */
+        die("not a tar archive: compressed too often");
+    return a;
+}
+
+static struct archive *open_tar(source *s)
+{
+    struct archive *a = archive_read_new();
+
+    archive_read_support_format_tar(a);
+    archive_read_support_format_empty(a);
+    archive_read_set_options(a, "hdrcharset=BINARY");
+    if (archive_read_open(a, s, NULL, read_plain, NULL) != ARCHIVE_OK)
+        die("not a tar archive: %s", archive_error_string(a));
+    return a;
+}
+
+static void write_data(void *arg, int fd)
+{
+    struct archive *a = arg;
+    const void *block;
+    size_t n;
+    la_int64_t offset, end = 0;
+    int rc;
+
+    while ((rc = archive_read_data_block(a, &block, &n, &offset)) == ARCHIVE_OK) {
+        for (size_t done = 0; done < n;) {
+            ssize_t w = pwrite(fd, (const char *)block + done, n - done, offset + (la_int64_t)done);
+
+            if (w < 0 && errno == EINTR)
+                continue;
+            if (w < 0)
+                die("write: %s", strerrordesc_np(errno));
+            done += (size_t)w;
+        }
+        end = offset + (la_int64_t)n;
+    }
+    if (rc != ARCHIVE_EOF)
+        die("unexpected EOF: %s", archive_error_string(a));
+    if (ftruncate(fd, end) < 0)
+        die("write: %s", strerrordesc_np(errno));
+}
+
+static void each_xattr(void *arg, void (*set)(void *ctx, const char *name, const void *value, size_t n), void *ctx)
+{
+    struct archive_entry *e = arg;
+    const char *name;
+    const void *value;
+    size_t n;
+
+    archive_entry_xattr_reset(e);
+    while (archive_entry_xattr_next(e, &name, &value, &n) == ARCHIVE_OK)
+        set(ctx, name, value, n);
+}
+
+static void apply_entry(applier *ap, struct archive *a, struct archive_entry *e)
+{
+    const char *hardlink = archive_entry_hardlink(e);
+    tar_member m = {
+        .path = archive_entry_pathname(e),
+        .hardlink = hardlink,
+        .symlink = archive_entry_symlink(e),
+        .mode = archive_entry_mode(e),
+        .uid = archive_entry_uid(e),
+        .gid = archive_entry_gid(e),
+        .mtime = {archive_entry_mtime(e), archive_entry_mtime_nsec(e)},
+        .major = archive_entry_rdevmajor(e),
+        .minor = archive_entry_rdevminor(e),
+        .size = archive_entry_size(e),
+        .write_data = write_data,
+        .data_arg = a,
+        .each_xattr = each_xattr,
+        .xattr_arg = e,
+    };
+    err *error;
+
+    if (!m.path)
+        die("an entry has no name");
+    error = applier_apply(ap, &m);
+    if (error)
+        die("%s", err_message(error));
+}
+
+static void hex_digest(struct sha256_ctx *ctx, char out[65])
+{
+    uint8_t digest[SHA256_DIGEST_SIZE];
+
+    sha256_digest(ctx, sizeof(digest), digest);
+    str_hex(digest, sizeof(digest), out);
+}
+
+static void tell(source *s, applier *ap)
+{
+    char packed[65], plain[65];
+
+    hex_digest(&s->packed, packed);
+    hex_digest(&s->plain, plain);
+    dprintf(RESULT_FD, "packed %s\nplain %s\nsize %llu\n", packed, plain, (unsigned long long)applier_bytes(ap));
+    for (size_t i = 0; i < applier_opaques(ap)->n; i++)
+        dprintf(RESULT_FD, "opaque %s\n", applier_opaques(ap)->v[i]);
+    if (dprintf(RESULT_FD, "end\n") < 0)
+        die("write the result: %s", strerrordesc_np(errno));
+}
+
+static int unpack(bool as_layer)
+{
+    source *s = new0(source);
+    applier *ap = applier_new(ROOT_FD, as_layer);
+    struct archive *tar;
+    struct archive_entry *entry;
+    const void *rest;
+    err *e;
+    int rc;
+
+    sha256_init(&s->packed);
+    sha256_init(&s->plain);
+    open_raw(s);
+    tar = open_tar(s);
+    while ((rc = archive_read_next_header(tar, &entry)) == ARCHIVE_OK || rc == ARCHIVE_WARN)
+        apply_entry(ap, tar, entry);
+    if (rc != ARCHIVE_EOF)
+        die("not a tar archive: %s", archive_error_string(tar));
+    while (read_plain(NULL, s, &rest) > 0) /* padding behind the end belongs to the digest */
+        continue;
+    while (read_packed(NULL, s, &rest) > 0)
+        continue;
+    if ((e = applier_finish(ap)))
+        die("%s", err_message(e));
+    tell(s, ap);
+    applier_free(ap);
+    archive_read_free(tar);
+    archive_read_free(s->raw);
+    free(s);
+    return 0;
+}
+
+bool untar_main(int argc, char **argv, int *ret_status)
+{
+    if (argc < 1 || !str_eq(argv[0], UNTAR_ARG0))
+        return false;
+    if (argc != 2)
+        die("usage: %s layer|members", UNTAR_ARG0);
+    confine();
+    *ret_status = unpack(str_eq(argv[1], "layer"));
+    return true;
+}
