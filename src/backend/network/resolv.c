@@ -29,24 +29,31 @@ static void resolv_done(resolv *r)
 }
 #define auto_resolv __attribute__((cleanup(resolv_done))) resolv
 
-static void add_words(strv *to, char *words)
+/* The word at *at, a copy, and *at moves behind it; NULL when there is none. */
+static char *next_word(const char **at)
 {
-    char *rest = NULL;
+    const char *start = *at + strspn(*at, blanks);
+    size_t n = strcspn(start, blanks);
 
-    for (char *w = strtok_r(words, blanks, &rest); w; w = strtok_r(NULL, blanks, &rest))
+    *at = start + n;
+    return n > 0 ? xstrndup(start, n) : NULL;
+}
+
+static void add_words(strv *to, const char *words)
+{
+    for (char *w; (w = next_word(&words)); free(w))
         strv_push(to, w);
 }
 
 static void read_line(resolv *r, const char *line)
 {
-    auto_free char *copy = xstrdup(line);
-    char *rest = NULL;
-    char *key = strtok_r(copy, blanks, &rest);
+    const char *rest = line;
+    auto_free char *key = next_word(&rest);
 
     if (!key || key[0] == '#' || key[0] == ';')
         return;
     if (str_eq(key, "nameserver")) {
-        char *server = strtok_r(NULL, blanks, &rest);
+        auto_free char *server = next_word(&rest);
 
         if (is_ip(server))
             strv_push(&r->servers, server);

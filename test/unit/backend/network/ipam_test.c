@@ -1,0 +1,165 @@
+/* ipam_test.c - subnets and addresses. */
+#include "ipam.h"
+#include <berth/mem.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static subnet cidr(const char *text)
+{
+    subnet s = {0};
+    uint32_t ip;
+
+    assert_true(subnet_parse(text, &ip, &s));
+    return s;
+}
+
+static uint32_t ip(const char *text)
+{
+    uint32_t n = 0;
+
+    assert_true(ip_parse(text, &n));
+    return n;
+}
+
+static void test_parses_what_is_a_subnet(void **state)
+{
+    static const char *const bad[] = {
+        "",         "172.17.0.1",   "172.17.0.1/",  "172.17.0.1/0",  "172.17.0.1/31",
+        "1.2.3/16", "a.b.c.d/16",   "1.2.3.4/16x",  "1.2.3.4/-1",    "1.2.3.4 /16",
+        "::1/64",   "1.2.3.4.5/16", "256.1.1.1/16", "1.2.3.4/16/16", "/16"};
+    subnet s;
+    uint32_t at;
+    char text[IP_TEXT];
+
+    (void)state;
+    assert_true(subnet_parse("172.30.5.1/16", &at, &s));
+    ip_format(at, text);
+    assert_string_equal(text, "172.30.5.1");
+    ip_format(s.base, text);
+    assert_string_equal(text, "172.30.0.0");
+    assert_int_equal(s.prefix, 16);
+    ip_format(subnet_last(s), text);
+    assert_string_equal(text, "172.30.255.255");
+    for (size_t i = 0; i < COUNT(bad); i++)
+        if (subnet_parse(bad[i], &at, &s))
+            fail_msg("taken: %s", bad[i]);
+}
+
+static void test_overlap_goes_both_ways(void **state)
+{
+    (void)state;
+    assert_true(subnet_overlaps(cidr("10.0.0.0/8"), cidr("10.1.2.0/24")));
+    assert_true(subnet_overlaps(cidr("10.1.2.0/24"), cidr("10.0.0.0/8")));
+    assert_false(subnet_overlaps(cidr("10.1.2.0/24"), cidr("10.1.3.0/24")));
+    assert_true(subnet_has(cidr("10.1.2.0/24"), ip("10.1.2.255")));
+    assert_false(subnet_has(cidr("10.1.2.0/24"), ip("10.1.3.0")));
+}
+
+static void test_chooses_the_first_free_pool(void **state)
+{
+    subnet taken[32], s;
+    size_t n = 0;
+    err *e;
+
+    (void)state;
+    assert_null(subnet_choose(NULL, 0, &s));
+    assert_int_equal(s.base, ip("172.17.0.0"));
+    assert_int_equal(s.prefix, 16);
+    taken[n++] = cidr("172.16.0.0/15"); /* up to 172.17.255.255 */
+    taken[n++] = cidr("172.18.9.0/24");
+    assert_null(subnet_choose(taken, n, &s));
+    assert_int_equal(s.base, ip("172.19.0.0"));
+    taken[n++] = cidr("172.16.0.0/12");
+    assert_null(subnet_choose(taken, n, &s));
+    assert_int_equal(s.base, ip("192.168.0.0"));
+    assert_int_equal(s.prefix, 20);
+    taken[n++] = cidr("192.168.1.0/24");
+    assert_null(subnet_choose(taken, n, &s));
+    assert_int_equal(s.base, ip("192.168.16.0"));
+    taken[n++] = cidr("192.168.0.0/16");
+    e = subnet_choose(taken, n, &s);
+    assert_string_equal(err_message(e), "all predefined address pools have been fully subnetted");
+    err_free(e);
+}
+
+static void test_hands_out_the_lowest_free_address(void **state)
+{
+    subnet s = cidr("172.17.0.0/16");
+    ipam *p = ipam_new(s, s);
+    uint32_t got;
+
+    (void)state;
+    assert_true(ipam_reserve(p, ip("172.17.0.1")));
+    assert_false(ipam_reserve(p, ip("172.17.0.1")));
+    for (uint32_t i = 2; i < 300; i++) {
+        assert_true(ipam_take(p, &got));
+        assert_int_equal(got, s.base + i);
+    }
+    ipam_release(p, ip("172.17.0.7"));
+    ipam_release(p, ip("172.17.0.3"));
+    assert_true(ipam_take(p, &got));
+    assert_int_equal(got, ip("172.17.0.3"));
+    assert_true(ipam_take(p, &got));
+    assert_int_equal(got, ip("172.17.0.7"));
+    assert_true(ipam_take(p, &got));
+    assert_int_equal(got, s.base + 300);
+    ipam_free(p);
+}
+
+static void test_ends_before_the_broadcast_address(void **state)
+{
+    subnet s = cidr("10.0.0.0/29");
+    ipam *p = ipam_new(s, s);
+    uint32_t got;
+
+    (void)state;
+    for (uint32_t i = 1; i <= 6; i++) {
+        assert_true(ipam_take(p, &got));
+        assert_int_equal(got, s.base + i);
+    }
+    assert_false(ipam_take(p, &got));
+    ipam_release(p, ip("10.0.0.4"));
+    assert_true(ipam_take(p, &got));
+    assert_int_equal(got, ip("10.0.0.4"));
+    assert_false(ipam_take(p, &got));
+    ipam_free(p);
+}
+
+static void test_stays_within_its_range(void **state)
+{
+    subnet s = cidr("10.0.0.0/16"), range = cidr("10.0.8.0/30");
+    ipam *p = ipam_new(s, range);
+    uint32_t got;
+
+    (void)state;
+    for (uint32_t i = 0; i < 4;
+         i++) { /* the range's own ends are ordinary addresses of the subnet */
+        assert_true(ipam_take(p, &got));
+        assert_int_equal(got, range.base + i);
+    }
+    assert_false(ipam_take(p, &got));
+    assert_true(ipam_reserve(p, ip("10.0.9.9")));
+    assert_true(ipam_reserve(p, ip("10.0.9.9"))); /* nobody's */
+    ipam_release(p, ip("10.0.9.9"));
+    ipam_release(p, ip("9.255.255.255"));
+    assert_false(ipam_take(p, &got));
+    ipam_free(p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parses_what_is_a_subnet),
+        cmocka_unit_test(test_overlap_goes_both_ways),
+        cmocka_unit_test(test_chooses_the_first_free_pool),
+        cmocka_unit_test(test_hands_out_the_lowest_free_address),
+        cmocka_unit_test(test_ends_before_the_broadcast_address),
+        cmocka_unit_test(test_stays_within_its_range),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
