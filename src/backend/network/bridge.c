@@ -368,6 +368,7 @@ err *bridge_configure(const network_opts *opts, const char *stored_subnet, bridg
         .masquerade = opts->ip_masq && opts->iptables,
     };
 
+    firewall_is_written = false;
     TRY(check_options(opts));
     if (strlen(name) >= sizeof b.name ||
         strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") !=

@@ -280,6 +280,8 @@ static err *set_group(rtnl *r, int index, uint32_t group, const char *name)
     return ask_and_free(r, msg, "retire", name);
 }
 
+/* The group first: the notice of its change would enable the port again.  A link that someone took
+ * out of the bridge cannot be silenced; it has nobody to talk to there. */
 err *link_retire(rtnl *r, const char *name, uint32_t group, uint32_t dead)
 {
     int index;
@@ -288,10 +290,12 @@ err *link_retire(rtnl *r, const char *name, uint32_t group, uint32_t dead)
     TRY(find_ours(r, name, group, &index));
     if (index == 0)
         return NULL;
+    TRY(unless_gone(set_group(r, index, dead, name)));
     e = unless_gone(silence(r, index, name));
-    if (e) /* no port of a bridge any more: someone moved it, so it is not ours to keep quiet */
-        err_log(e, "bridge port was not silenced");
-    return unless_gone(set_group(r, index, dead, name));
+    if (err_errnum(e) != EOPNOTSUPP && err_errnum(e) != EINVAL)
+        return e;
+    err_free(e);
+    return NULL;
 }
 
 static err *dump_failed(rtnl *r, int rc, const char *what)
