@@ -33,7 +33,7 @@ enum wire_type {
     /* daemon to monitor */
     WIRE_HELLO = 16, /* version */
     WIRE_SPEC = 17,  /* see monitor_spec: id, run_dir, exit_path, bundle, runtime, args..., */
-    WIRE_RUN = 18,   /* - */
+    WIRE_RUN = 18,   /* -; a descriptor for the runtime to hold: its end is the runtime's */
     WIRE_EXEC_PREPARE = 19, /* exec id, process path, flags, rows, cols */
     WIRE_EXEC_RUN = 20,     /* exec id */
     WIRE_ATTACH = 21,       /* session, what; one descriptor */
@@ -49,8 +49,9 @@ enum wire_type {
     /* attach channel */
     WIRE_STDIN = 48, /* type, then the bytes: only these 8 + n */
     WIRE_STDIN_EOF =
-        49,        /* also when a client leaves; a channel that just ends is a daemon's death */
-    WIRE_LOG_AT = 51, /* size, inode of the log at the moment of attaching; first, where asked for */
+        49, /* also when a client leaves; a channel that just ends is a daemon's death */
+    WIRE_LOG_AT =
+        51,        /* size, inode of the log at the moment of attaching; first, where asked for */
     WIRE_END = 50, /* enum wire_end as the request number */
 };
 

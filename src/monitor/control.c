@@ -308,7 +308,7 @@ static void handle(wire_in *in, int *fd)
         e = handle_spec(in);
         break;
     case WIRE_RUN:
-        e = supervise_run(in->request);
+        e = supervise_run(in->request, fd);
         if (!e)
             return; /* answered when the runtime is done */
         break;

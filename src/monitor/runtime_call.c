@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -49,22 +48,33 @@ static int null_or(int fd, int flags)
     return fd >= 0 ? fd : open("/dev/null", flags | O_CLOEXEC);
 }
 
+/* The lease becomes descriptor 3: as long as the runtime lives, so does it.  Were this monitor
+ * killed now, the daemon can tell when the runtime is done and what it made can be deleted;
+ * runtimes close it before they execute the container's process. */
+static bool keep_descriptors(const session *s)
+{
+    if (dup2(null_or(s->theirs[0], O_RDONLY), 0) < 0 ||
+        dup2(null_or(s->theirs[1], O_WRONLY), 1) < 0 || dup2(s->theirs[2], 2) < 0)
+        return false;
+    if (s->lease < 0)
+        return close_range(3, ~0U, 0) == 0;
+    if (s->lease == 3)
+        return fcntl(3, F_SETFD, 0) == 0 && close_range(4, ~0U, 0) == 0;
+    return dup2(s->lease, 3) == 3 && close_range(4, ~0U, 0) == 0;
+}
+
 static _Noreturn void child_exec(const session *s, const runtime_spec *spec, char **argv)
 {
     sigset_t none;
     err *e = NULL;
 
-    /* Were we killed now, the container would start without anybody holding it. */
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     for (int signo = 1; signo < 32; signo++)
         signal(signo, SIG_DFL);
     if (spec->hide_unified)
         e = runtime_hide_unified();
-    if (dup2(null_or(s->theirs[0], O_RDONLY), 0) < 0 ||
-        dup2(null_or(s->theirs[1], O_WRONLY), 1) < 0 || dup2(s->theirs[2], 2) < 0 ||
-        close_range(3, ~0U, 0) < 0)
+    if (!keep_descriptors(s))
         _exit(126);
     if (!e) {
         execv(spec->runtime, argv);

@@ -258,7 +258,7 @@ err *session_new(const session_opts *opts, session **ret)
     s->rows = opts->rows;
     s->cols = opts->cols;
     s->log = opts->log;
-    s->pidfd = -1;
+    s->pidfd = s->lease = -1;
     s->out[0] = s->out[1] = s->in = s->console = SOURCE_NONE;
     for (unsigned i = 0; i < COUNT(s->theirs); i++)
         s->theirs[i] = -1;
@@ -278,6 +278,9 @@ void session_hand_over(session *s)
             close(s->theirs[i]);
         s->theirs[i] = -1;
     }
+    if (s->lease >= 0)
+        close(s->lease);
+    s->lease = -1;
 }
 
 void session_resize(session *s, unsigned short rows, unsigned short cols)

@@ -50,6 +50,7 @@ struct session {
 
     source out[2];        /* [0] stdout or the terminal, [1] stderr */
     source in;            /* the writing side of stdin, or the terminal */
+    int lease;            /* for the runtime to hold while it works, -1: none */
     int theirs[3];        /* the process's ends, until the runtime has them */
     chunk *pending;       /* output that some client still owes us to take */
     chunk *stdin_pending; /* input that the process still owes us to take */

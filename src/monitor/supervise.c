@@ -310,13 +310,14 @@ static err *begin(session *s, uint32_t request)
     return NULL;
 }
 
-err *supervise_run(uint32_t request)
+err *supervise_run(uint32_t request, int *lease)
 {
     session *init = sv.sessions;
 
     if (!init || init->state != SESSION_PREPARED)
         return err_new(ERR_CONFLICT, "the container was already told to run");
     TRY(exit_record_reserve(sv.exit_path));
+    init->lease = take_fd(lease);
     return begin(init, request);
 }
 

@@ -24,8 +24,8 @@ typedef struct supervise_spec {
 must_check err *supervise_init(void); /* signals; once */
 /* The container to run; copies.  Makes the init's session and listens in run_dir. */
 must_check err *supervise_begin(const supervise_spec *spec);
-/* Run the init; the answer to request follows, or is the error. */
-must_check err *supervise_run(uint32_t request);
+/* Run the init; the answer to request follows, or is the error.  *lease is taken, -1: none. */
+must_check err *supervise_run(uint32_t request, int *lease);
 must_check err *supervise_exec_prepare(const session_opts *opts);
 must_check err *supervise_exec_run(session *s, uint32_t request);
 void supervise_ack(session *s);

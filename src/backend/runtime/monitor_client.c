@@ -10,11 +10,16 @@
 #include <berth/mem.h>
 #include <berth/str.h>
 #include <berth/timefmt.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { MESSAGES_PER_TURN = 16, LOST_CODE = 137 };
+enum {
+    MESSAGES_PER_TURN = 16,
+    LOST_CODE = 137,
+    LEASE_MS = 10 * 1000, /* a runtime that outlives its monitor for longer is not waited for */
+};
 
 /* ---- execs that run ---- */
 
@@ -98,10 +103,10 @@ static void fail_pending(void *arg)
     }
 }
 
-static void send_request(monitor *m, const buf *b)
+static void send_request(monitor *m, const buf *b, int fd)
 {
     if (m->link.fd >= 0)
-        wire_link_send(&m->link, b, -1);
+        wire_link_send(&m->link, b, fd);
     else
         loop_defer(fail_pending, m); /* m lives at least as long: its own free is deferred later */
 }
@@ -122,6 +127,19 @@ static void send_ack(monitor *m, const char *session)
     wire_begin(&b, WIRE_ACK, 0);
     wire_put_str(&b, session);
     wire_link_send(&m->link, &b, -1);
+}
+
+/* ---- the lease ---- */
+
+static void drop_lease(monitor *m)
+{
+    watch_stop(m->lease_watch);
+    timer_stop(m->lease_timer);
+    m->lease_watch = NULL;
+    m->lease_timer = NULL;
+    if (m->lease >= 0)
+        close(m->lease);
+    m->lease = -1;
 }
 
 /* ---- what the monitor says ---- */
@@ -167,6 +185,8 @@ static void on_reply(monitor *m, wire_in *in, int *fd)
     e = in->bad ? err_new(ERR_SYSTEM, "malformed answer of the monitor")
                 : reply_error(m, status, text, p);
     if (p->started) {
+        if (!p->exec_id)
+            drop_lease(m);
         if (!e)
             took_start(m, p, &now, fd);
         p->started(p->arg, e, e ? NULL : &now);
@@ -255,15 +275,13 @@ static void lose_execs(monitor *m, const monitor_exit *lost)
     }
 }
 
-/* The connection ended.  While the container runs that is the monitor's death. */
-static void on_link_end(monitor *m)
+/* The monitor is dead.  While the container runs that leaves it without anybody. */
+static void monitor_died(monitor *m)
 {
     monitor_exit lost = {.code = LOST_CODE, .finished_ns = time_now_ns(), .lost = true};
     connect_ready *ready = m->connect_ready;
 
-    wire_link_close(&m->link);
-    if (m->spawn_ready)
-        return; /* the child's end tells why */
+    drop_lease(m);
     m->connect_ready = NULL;
     if (ready)
         ready(m->arg, gone(), NULL);
@@ -274,6 +292,32 @@ static void on_link_end(monitor *m)
     m->running = false;
     log_error("monitor lost", "container", m->id, "monitor", m->monitor_pid);
     m->events->on_exit(m->arg, &lost);
+}
+
+static void on_lease_end(void *arg, int events)
+{
+    (void)events;
+    monitor_died(arg);
+}
+
+static void on_lease_late(void *arg)
+{
+    monitor_died(arg);
+}
+
+/* The connection ended.  A monitor that was killed while the runtime worked is told of when the
+ * runtime is done too, so that what it made can be deleted as a whole. */
+static void on_link_end(monitor *m)
+{
+    wire_link_close(&m->link);
+    if (m->spawn_ready)
+        return; /* the child's end tells why */
+    if (m->lease < 0) {
+        monitor_died(m);
+        return;
+    }
+    m->lease_watch = watch_start("runtime lease", m->lease, WATCH_READ, on_lease_end, m);
+    m->lease_timer = timer_start("runtime lease", LEASE_MS, on_lease_late, m);
 }
 
 static void on_link(void *arg, int events)
@@ -311,6 +355,7 @@ monitor *monitor_new(const char *id, const monitor_events *ev, void *arg)
     m->arg = arg;
     m->link.fd = -1;
     m->init_pidfd = -1;
+    m->lease = -1;
     return m;
 }
 
@@ -322,9 +367,14 @@ void monitor_open_link(monitor *m, int fd)
 void monitor_run(monitor *m, monitor_start_done *done, void *arg)
 {
     auto_buf b = {0};
+    int ends[2] = {-1, -1};
 
     wire_begin(&b, WIRE_RUN, monitor_expect(m, NULL, done, arg));
-    send_request(m, &b);
+    if (m->link.fd >= 0 && pipe2(ends, O_CLOEXEC) == 0)
+        m->lease = ends[0];
+    send_request(m, &b, ends[1]);
+    if (ends[1] >= 0)
+        close(ends[1]);
 }
 
 pid_t monitor_pid(const monitor *m)
@@ -362,6 +412,7 @@ void monitor_free(monitor *m)
     if (m->spawned)
         m->spawned->m = NULL;
     wire_link_close(&m->link);
+    drop_lease(m);
     loop_defer(free_now, m);
 }
 
@@ -379,7 +430,7 @@ void monitor_exec_prepare(monitor *m, const monitor_exec_spec *spec,
     wire_put_int(&b, flags);
     wire_put_int(&b, spec->rows);
     wire_put_int(&b, spec->cols);
-    send_request(m, &b);
+    send_request(m, &b, -1);
 }
 
 void monitor_exec_run(monitor *m, const char *exec_id, monitor_start_done *done, void *arg)
@@ -389,7 +440,7 @@ void monitor_exec_run(monitor *m, const char *exec_id, monitor_start_done *done,
     wire_begin(&b, WIRE_EXEC_RUN, monitor_expect(m, NULL, done, arg));
     m->pending->exec_id = xstrdup(exec_id);
     wire_put_str(&b, exec_id);
-    send_request(m, &b);
+    send_request(m, &b, -1);
 }
 
 void monitor_exec_forget(monitor *m, const char *exec_id)
@@ -423,5 +474,5 @@ void monitor_resize(monitor *m, const char *session, unsigned short rows, unsign
     wire_put_str(&b, session);
     wire_put_int(&b, rows);
     wire_put_int(&b, cols);
-    send_request(m, &b);
+    send_request(m, &b, -1);
 }

@@ -5,6 +5,7 @@
 #include "wire_link.h"
 #include <berth/child.h>
 #include <berth/monitor.h>
+#include <berth/timer.h>
 
 typedef struct running_exec {
     struct running_exec *next;
@@ -44,6 +45,10 @@ struct monitor {
     pid_t monitor_pid, init_pid;
     int64_t started_ns;
     int init_pidfd;
+    int lease; /* while monitor_run is pending: ends when monitor and runtime have ended, -1: none
+                */
+    watch *lease_watch;
+    timer *lease_timer;
     running_exec *execs;
     bool running; /* the init was started and its end was not told */
     bool freed;

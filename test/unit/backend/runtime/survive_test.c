@@ -139,6 +139,68 @@ static void test_killed_monitor_is_noticed(void **state)
     box_free(b);
 }
 
+static size_t processes_of(const box *b)
+{
+    auto_closedir DIR *d = opendir("/proc");
+    struct dirent *entry;
+    size_t n = 0;
+
+    while ((entry = readdir(d))) {
+        auto_free char *cgroup = xasprintf("/proc/%s/cgroup", entry->d_name);
+        auto_free char *name = xasprintf("/proc/%s/cmdline", entry->d_name);
+        auto_free char *where = read_text(cgroup), *what = read_text(name);
+
+        n += where && what && *what && strstr(where, b->id); /* a zombie has no command line */
+    }
+    return n;
+}
+
+/* The monitor is killed while the runtime works.  The start fails, and not before the runtime is
+ * done: so deleting finds all there is, and nothing runs on. */
+static void test_monitor_killed_while_starting(void **state)
+{
+    static const char *const runtimes[] = {"crun", "runc"};
+
+    (void)state;
+    for (unsigned i = 0; i < 24; i++) {
+        box *b = box_new(runtimes[i % 2]);
+        auto_free char *cgroup = xasprintf("/sys/fs/cgroup/pids/berth-test/%s", b->id);
+
+        box_config(b, "\"sleep\",\"300\"", false, "");
+        box_spawn(b);
+        monitor_run(b->m, on_box_started, b);
+        pass_time(1 + i);
+        assert_int_equal(kill(monitor_pid(b->m), SIGKILL), 0);
+        assert_true(wait_for(&b->started, WAIT_MS));
+        if (!b->error)
+            assert_true(wait_for(&b->ended, WAIT_MS));
+        (void)run_runtime(b, "delete", "--force");
+        assert_int_equal(processes_of(b), 0);
+        assert_int_equal(access(cgroup, F_OK), -1);
+        box_free(b);
+    }
+}
+
+/* Neither our descriptors nor the lease reach the container's process. */
+static void test_no_descriptor_leaks(void **state)
+{
+    static const char *const runtimes[] = {"crun", "runc"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(runtimes); i++) {
+        box *b = box_new(runtimes[i]);
+        auto_free char *log = NULL;
+
+        box_go(b, "\"sh\",\"-c\",\"for f in 3 4 5 6 7 8 9 10 11 12; do test -e /proc/self/fd/$f && "
+                  "test -e /proc/$$/fd/$f && echo leak $f; done; echo end\"");
+        log = read_text(b->log_path);
+        assert_non_null(strstr(log, "end"));
+        if (strstr(log, "leak"))
+            fail_msg("%s: %s", runtimes[i], log);
+        box_free(b);
+    }
+}
+
 static void test_oom_is_told(void **state)
 {
     static const char *const runtimes[] = {"crun", "runc"};
@@ -354,6 +416,8 @@ int main(void)
         box_test(test_exit_without_daemon),
         box_test(test_newer_daemon_takes_over),
         box_test(test_killed_monitor_is_noticed),
+        box_test(test_monitor_killed_while_starting),
+        box_test(test_no_descriptor_leaks),
         box_test(test_oom_is_told),
         box_test(test_full_disk),
         box_test(test_monitor_out_of_descriptors),
