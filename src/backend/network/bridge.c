@@ -24,6 +24,7 @@ static const char container_link[] = "eth0";
 
 static pthread_mutex_t bridge_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool firewall_is_written;
+static int known_index; /* of the bridge that has all it needs */
 
 /* ---- the bridge, under the lock ---- */
 
@@ -113,6 +114,19 @@ static bool link_is_up(const char *name)
     return fd >= 0 && ioctl(fd, SIOCGIFFLAGS, &req) == 0 && (req.ifr_flags & IFF_UP);
 }
 
+/* A docker0 of an earlier start may have another address than --bip asks for now. */
+static err *drop_old_address(rtnl *r, const bridge_config *b, int index)
+{
+    bool found;
+    subnet s;
+    uint32_t ip;
+
+    TRY(addr_first(r, index, &ip, &s, &found));
+    if (!found || !b->ours || (ip == b->address && s.prefix == b->subnet.prefix))
+        return NULL;
+    return addr_delete(r, index, ip, s);
+}
+
 static err *bridge_furnish(rtnl *r, const bridge_config *b, int *ret_index)
 {
     int index = (int)if_nametoindex(b->name);
@@ -123,6 +137,7 @@ static err *bridge_furnish(rtnl *r, const bridge_config *b, int *ret_index)
     }
     if (index == 0)
         return err_errno(ENODEV, "bridge %s", b->name);
+    TRY(drop_old_address(r, b, index));
     TRY(addr_add(r, index, b->address, b->subnet));
     *ret_index = index;
     return link_set_up(r, index);
@@ -130,7 +145,6 @@ static err *bridge_furnish(rtnl *r, const bridge_config *b, int *ret_index)
 
 static err *bridge_up_locked(rtnl *r, const bridge_config *b, int *ret_index)
 {
-    static int known_index;
     int index = (int)if_nametoindex(b->name);
 
     TRY(forwarding_on());
@@ -369,6 +383,7 @@ err *bridge_configure(const network_opts *opts, const char *stored_subnet, bridg
     };
 
     firewall_is_written = false;
+    known_index = 0;
     TRY(check_options(opts));
     if (strlen(name) >= sizeof b.name ||
         strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") !=

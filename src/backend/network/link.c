@@ -360,6 +360,28 @@ err *addr_add(rtnl *r, int index, uint32_t ip, subnet s)
     return rc < 0 ? failed(r, rc, "add address", text) : NULL;
 }
 
+err *addr_delete(rtnl *r, int index, uint32_t ip, subnet s)
+{
+    struct rtnl_addr *address = rtnl_addr_alloc();
+    struct nl_addr *local = ipv4(ip, s.prefix);
+    struct nl_msg *msg = NULL;
+    char text[IP_TEXT];
+    int rc;
+
+    if (!address)
+        abort();
+    ip_format(ip, text);
+    rtnl_addr_set_ifindex(address, index);
+    rtnl_addr_set_local(address, local);
+    rc = rtnl_addr_build_delete_request(address, 0, &msg);
+    if (rc >= 0)
+        rc = ask(r, msg);
+    nlmsg_free(msg);
+    nl_addr_put(local);
+    rtnl_addr_put(address);
+    return rc < 0 ? failed(r, rc, "delete address", text) : NULL;
+}
+
 static void read_address(struct nl_addr *a, uint32_t *ret_ip, subnet *ret_s)
 {
     uint32_t wire;

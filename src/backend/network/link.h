@@ -47,6 +47,7 @@ must_check err *link_each_veth(rtnl *r, uint32_t group, void (*fn)(void *arg, co
 
 must_check err *addr_add(rtnl *r, int index, uint32_t ip,
                          subnet s); /* one that is there already is fine */
+must_check err *addr_delete(rtnl *r, int index, uint32_t ip, subnet s);
 /* The first IPv4 address of a link; *ret_found false when it has none. */
 must_check err *addr_first(rtnl *r, int index, uint32_t *ret_ip, subnet *ret_s, bool *ret_found);
 must_check err *route_add_default(rtnl *r, int index, uint32_t gateway);

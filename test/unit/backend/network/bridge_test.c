@@ -128,6 +128,33 @@ static void test_subnet_follows_the_host(void **state)
     assert_ok(link_delete(r, "lan0", 0));
 }
 
+static void test_another_bip_replaces_the_address(void **state)
+{
+    network_opts opts = with();
+    auto_rtnl *r = NULL;
+    bool found = false;
+    subnet s;
+    uint32_t ip;
+
+    (void)state;
+    assert_ok(rtnl_open(&r));
+    for (int i = 0; i < 2; i++) {
+        opts.bip = i == 0 ? "10.21.0.1/16" : "10.22.0.1/24";
+        rig_begin(&opts);
+        box a = box_new("a");
+        auto_close int in_a = listen_in(a.netns, 7200);
+
+        assert_string_equal(endpoint_ip(a.ep), i == 0 ? "10.21.0.2" : "10.22.0.2");
+        assert_true(talk(in_a, NULL, endpoint_ip(a.ep), 7200, NULL));
+        assert_ok(addr_first(r, (int)if_nametoindex("docker0"), &ip, &s, &found));
+        assert_true(found);
+        is_ip_of(ip, i == 0 ? "10.21.0.1" : "10.22.0.1");
+        box_free(&a);
+        rig_end();
+    }
+    rig_wipe();
+}
+
 static void test_the_pool_can_run_out(void **state)
 {
     network_opts opts = with();
@@ -181,6 +208,7 @@ int main(void)
         cmocka_unit_test(test_bip_and_its_parts),
         cmocka_unit_test(test_what_cannot_be),
         cmocka_unit_test(test_subnet_follows_the_host),
+        cmocka_unit_test(test_another_bip_replaces_the_address),
         cmocka_unit_test(test_the_pool_can_run_out),
         cmocka_unit_test(test_no_bridge_at_all),
     };
