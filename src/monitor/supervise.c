@@ -8,6 +8,7 @@
 #include "exit_record.h"
 #include "oom.h"
 #include "runtime_call.h"
+#include "trim.h"
 #include <berth/mem.h>
 #include <berth/timefmt.h>
 #include <errno.h>
@@ -250,6 +251,38 @@ static void reaped(session *s, int wait_status)
     session_exited(s);
 }
 
+/* ---- memory and disk ---- */
+
+static void tell_of_disk(void)
+{
+    bool trouble = sv.log && logfile_errno(sv.log) != 0;
+    auto_free char *text = NULL;
+
+    if (trouble == sv.disk_trouble)
+        return;
+    sv.disk_trouble = trouble;
+    text = trouble ? xasprintf("log records are being lost: %s", strerror(logfile_errno(sv.log)))
+                   : xasprintf("%llu log records were lost, writing works again",
+                               (unsigned long long)logfile_lost(sv.log));
+    control_trouble(text);
+}
+
+static void on_idle(void *owner)
+{
+    (void)owner;
+    tell_of_disk();
+    chunk_trim();
+    if (sv.log)
+        logfile_relax(sv.log);
+    trim_program();
+}
+
+void supervise_active(void)
+{
+    if (!sv.idle.armed)
+        deadline_set(&sv.idle, SUPERVISE_IDLE_MS, on_idle, NULL);
+}
+
 /* ---- the beginning ---- */
 
 static void started(session *s, pid_t pid)
@@ -282,6 +315,7 @@ static void runtime_ended(session *s, int wait_status)
     pid_t pid = 0;
     err *e = runtime_end(s, wait_status, &pid);
 
+    supervise_active();
     if (e)
         not_started(s, e);
     else
@@ -399,37 +433,6 @@ static void on_signal(void *owner, uint32_t events)
         reap_known(s);
     if (!is_runtime_at_work())
         reap_others();
-}
-
-/* ---- memory and disk ---- */
-
-static void tell_of_disk(void)
-{
-    bool trouble = sv.log && logfile_errno(sv.log) != 0;
-    auto_free char *text = NULL;
-
-    if (trouble == sv.disk_trouble)
-        return;
-    sv.disk_trouble = trouble;
-    text = trouble ? xasprintf("log records are being lost: %s", strerror(logfile_errno(sv.log)))
-                   : xasprintf("%llu log records were lost, writing works again",
-                               (unsigned long long)logfile_lost(sv.log));
-    control_trouble(text);
-}
-
-static void on_idle(void *owner)
-{
-    (void)owner;
-    tell_of_disk();
-    chunk_trim();
-    if (sv.log)
-        logfile_relax(sv.log);
-}
-
-void supervise_active(void)
-{
-    if (!sv.idle.armed)
-        deadline_set(&sv.idle, SUPERVISE_IDLE_MS, on_idle, NULL);
 }
 
 /* ---- set-up ---- */
