@@ -27,6 +27,7 @@ typedef struct containers_opts { /* strings stay the caller's and live as long a
     const json_map *log_opts;
     const json_list *default_ulimits; /* of ulimit */
     unsigned shutdown_timeout_s;
+    const struct dns_opts *dns;    /* the daemon's, of netfiles.h */
 } containers_opts;
 
 /* Reads what the store knows; blocks; before the loop runs. */

@@ -34,5 +34,6 @@ void event_unsubscribe(event_sub *s);
 /* The ring, oldest first, events at or after since_ns. */
 void event_replay(int64_t since_ns, void (*fn)(void *arg, event *e), void *arg);
 unsigned event_subscribers(void);
+void events_done(void); /* forgets the ring */
 
 #endif

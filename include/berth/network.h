@@ -76,7 +76,8 @@ void endpoint_event(const endpoint *ep, const char *action);
 
 /* ---- after a crash ---- */
 typedef struct network_sweep network_sweep;
-/* Forgets the endpoints whose container keep() does not know, and notes what may stay.  On the running loop. */
+/* Forgets the endpoints whose container keep() says does not run any more, and notes what may stay.  On the
+ * running loop. */
 network_sweep *network_sweep_plan(bool (*keep)(void *arg, const char *container_id), void *arg);
 /* Removes veths and netns files of ours (EXEC_ROOT/netns/<container id>) that the plan does not name; consumes s.
  * Blocks; any thread.  Before any new endpoint is attached. */

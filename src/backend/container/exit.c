@@ -123,7 +123,7 @@ void container_teardown(container *c, container_done *done, void *arg)
     t = new0(teardown);
     t->c = container_ref(c);
     t->ep = c->endpoint;
-    t->rootfs = xasprintf("%s/merged", c->dir);
+    t->rootfs = xstrdup(c->rootfs);
     t->netns = container_netns_path(c);
     then = new0(after);
     *then = (after){done, arg};

@@ -7,6 +7,7 @@
 #include <berth/network.h>
 #include <berth/runtime.h>
 #include <berth/store.h>
+#include <berth/timefmt.h>
 #include <uthash.h>
 
 /* What is written durably before create answers (table "containers"). */
@@ -43,6 +44,7 @@ struct container {
     char *error;            /* backs state.error */
 
     char *dir;              /* data-root/containers/<id>: log, exit record, hosts, ..., rootfs */
+    char *rootfs, *log_path;
     char *run_dir;          /* exec-root/containers/<id>: bundle, monitor's socket */
     const runtime *runtime;
     image *image;           /* held; NULL when it is gone (only its layers matter then) */
@@ -50,10 +52,11 @@ struct container {
     monitor *monitor;       /* while it runs */
     int pidfd;              /* of init while it runs, else -1 */
     struct endpoint *endpoint; /* on a bridge while it runs */
-    bool mounted;           /* the rootfs is (maybe) mounted: teardown is due */
-    bool sandboxed;         /* a netns file is (maybe) there */
+    bool dirty;             /* something of a run may be left: teardown is due */
     bool removing, removed;
-    bool exit_seen;         /* of this run */
+    bool starting;          /* an exit that comes now waits in exit_early */
+    bool has_exit_early;
+    monitor_exit exit_early;
 
     op *op, *ops_first, **ops_last; /* the running one and those behind it */
     struct container_wait *waits;
@@ -78,7 +81,8 @@ container *registry_by_name(const char *name);
 void container_save(container *c, store_batch *b);       /* record and state */
 void container_save_state(container *c);                 /* lazily */
 void container_set_error(container *c, const char *text);
-const char *container_file(container *c, arena *a, const char *name); /* below dir */
+char *container_file(const container *c, const char *name); /* below dir; caller frees */
+char *container_netns_path(const container *c); /* where its own network namespace is kept; caller frees */
 
 /* ---- op.c: one operation at a time ---- */
 /* begin runs when all earlier operations have ended, at once when there are none. */
@@ -92,6 +96,23 @@ void container_exited(container *c, const monitor_exit *exit);
 /* Give back what a run used: the runtime's state, network, mount.  Idempotent; part of an operation. */
 extern const struct flow_def teardown_flow;
 void container_teardown(container *c, container_done *done, void *arg);
+void container_auto_remove(container *c); /* where HostConfig says so */
+extern container_hooks container_hook;
+extern const struct flow_def create_flow, start_flow, remove_flow;
+
+/* ---- check.c ---- */
+/* What create refuses, and what it does not do yet, by name; fills in dockerd's defaults. */
+must_check err *config_check(const container_create_opts *o, strv *warnings);
+must_check err *config_merge(container_config *config, const image_run_config *from, arena *a);
+must_check err *config_defaults(host_config *h, int api_version, arena *a);
+
+/* ---- binds.c ---- */
+typedef struct bind_spec {
+    char *source, *destination, *mode, *propagation;
+    bool readonly, recursive;
+} bind_spec;
+/* "src:dst[:options]"; ERR_INVALID in dockerd's words.  Strings in a. */
+must_check err *bind_parse(const char *text, arena *a, bind_spec *ret);
 
 /* ---- wait.c ---- */
 void waits_exited(container *c);

@@ -30,6 +30,12 @@ container *container_new(const container_record *rec)
     json_copy(&container_record_json, rec, c->arena, &c->rec);
     c->dir = xasprintf("%s/containers/%s", containers_conf.data_root, rec->id);
     c->run_dir = xasprintf("%s/containers/%s", containers_conf.exec_root, rec->id);
+    c->rootfs = container_file(c, "merged");
+    if (str_eq(c->rec.host->log_config.type, "json-file"))
+        c->log_path = xasprintf("%s/%s-json.log", c->dir, rec->id);
+    else
+        c->log_path = xstrdup("");
+    c->runtime = runtime_find(c->rec.host->runtime);
     c->pidfd = -1;
     c->state.started_ns = c->state.finished_ns = TIME_ZERO;
     return c;
@@ -51,6 +57,8 @@ void container_unref(container *c)
     mem_closep(&c->pidfd);
     free(c->error);
     free(c->dir);
+    free(c->rootfs);
+    free(c->log_path);
     free(c->run_dir);
     arena_free(c->arena);
     free(c);
@@ -218,9 +226,21 @@ void container_set_error(container *c, const char *text)
     c->state.error = c->error;
 }
 
-const char *container_file(container *c, arena *a, const char *name)
+char *container_file(const container *c, const char *name)
 {
-    return arena_printf(a, "%s/%s", c->dir, name);
+    return xasprintf("%s/%s", c->dir, name);
+}
+
+char *container_netns_path(const container *c)
+{
+    return xasprintf("%s/netns/%s", containers_conf.exec_root, c->rec.id);
+}
+
+container_hooks container_hook;
+
+void containers_set_hooks(const container_hooks *hooks)
+{
+    container_hook = *hooks;
 }
 
 const char *container_id(const container *c) { return c->rec.id; }
@@ -232,6 +252,8 @@ const container_config *container_config_of(const container *c) { return c->rec.
 const host_config *container_host_config(const container *c) { return c->rec.host; }
 monitor *container_monitor(const container *c) { return c->monitor; }
 const char *container_run_dir(const container *c) { return c->run_dir; }
+const char *container_rootfs(const container *c) { return c->rootfs; }
+const char *container_log_path(const container *c) { return c->log_path; }
 
 /* Attributes are the labels, then what every container event tells, then the event's own. */
 void container_event(container *c, const char *action, ...)

@@ -109,6 +109,8 @@ static err *now_announce(void *st)
     container *c = ((removal *)st)->c;
 
     image_release(c->image, c->rec.id);
+    if (container_hook.removed)
+        container_hook.removed(c);
     container_event(c, "destroy", NULL);
     clients_end(c);
     waits_removed(c, NULL);

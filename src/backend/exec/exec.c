@@ -10,7 +10,7 @@
 #include <berth/mem.h>
 #include <berth/spec.h>
 #include <berth/str.h>
-#include <berth/timefmt.h>
+#include <berth/tree.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -255,7 +255,6 @@ static err *job_write_process(void *st)
     auto_arena *a = arena_new();
     auto_buf text = {0};
     auto_close int root = open(s->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    auto_fclose FILE *out = NULL;
     spec_user user = {0};
     spec_exec in = {.env = (const char *const *)s->env.v,
                     .argv = (const char *const *)k->cmd.v,
@@ -271,10 +270,7 @@ static err *job_write_process(void *st)
         return err_errno(errno, "open %s", s->rootfs);
     TRY(spec_user_resolve(root, str_or(k->user, str_or(config->user, "")), &in.host->group_add, a, &user));
     TRY(spec_build_exec(&in, &text));
-    out = fopen(s->path, "we");
-    if (!out || fwrite(text.data, 1, text.len, out) != text.len || fflush(out) != 0)
-        return err_errno(errno, "write %s", s->path);
-    return NULL;
+    return file_write(s->path, text.data, text.len, 0600);
 }
 
 static err *job_remove_process(void *st)

@@ -1,0 +1,357 @@
+/* inspect.c - what a container looks like from outside: inspect, list, its filters.
+ *
+ * Reads only; nothing here waits for anything.  Loop thread only. */
+#include "private.h"
+#include <berth/mem.h>
+#include <berth/str.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *status_of(const container *c)
+{
+    if (c->removing)
+        return "removing";
+    if (c->state.running)
+        return "running";
+    return c->state.started_once ? "exited" : "created";
+}
+
+static char *time_text(arena *a, int64_t ns)
+{
+    char text[TIME_TEXT];
+
+    time_rfc3339(ns, text);
+    return arena_strdup(a, text);
+}
+
+/* "Up 5 minutes", "Exited (0) 3 hours ago", "Created": wording that people parse. */
+static char *status_words(const container *c, arena *a)
+{
+    char since[64];
+
+    if (c->removing)
+        return arena_strdup(a, "Removal In Progress");
+    if (c->state.running) {
+        duration_human(time_now_ns() - c->state.started_ns, since, sizeof(since));
+        return arena_printf(a, "Up %s", since);
+    }
+    if (!c->state.started_once)
+        return arena_strdup(a, "Created");
+    duration_human(time_now_ns() - c->state.finished_ns, since, sizeof(since));
+    return arena_printf(a, "Exited (%lld) %s ago", (long long)c->state.exit_code, since);
+}
+
+static const char *path_and_args(const container_config *k, arena *a, json_strs *ret_args)
+{
+    const char *path = NULL;
+    const json_strs *parts[] = {&k->entrypoint, &k->cmd};
+
+    for (size_t p = 0; p < COUNT(parts); p++) {
+        for (size_t i = 0; i < parts[p]->n; i++) {
+            if (!path)
+                path = parts[p]->v[i];
+            else
+                json_strs_add(ret_args, a, parts[p]->v[i]);
+        }
+    }
+    return path ? path : "";
+}
+
+static void mounts_of(const container *c, arena *a, json_list *ret)
+{
+    for (size_t i = 0; i < c->rec.host->binds.n; i++) {
+        mount_point *m;
+        bind_spec b;
+        err *e = bind_parse(c->rec.host->binds.v[i], a, &b);
+
+        if (e) { /* it was checked at create */
+            err_free(e);
+            continue;
+        }
+        m = json_list_add(ret, a, &mount_point_json);
+        *m = (mount_point){.type = "bind", .source = b.source, .destination = b.destination, .mode = b.mode,
+                           .rw = !b.readonly, .propagation = b.propagation ? b.propagation : "rprivate"};
+    }
+}
+
+static void networks_of(const container *c, arena *a, json_mapof *ret)
+{
+    const char *mode = c->rec.host->network_mode;
+    endpoint_settings *s;
+
+    if (str_starts(mode, "container:"))
+        return;
+    s = json_mapof_add(ret, a, &endpoint_settings_json, mode);
+    if (c->endpoint)
+        endpoint_describe(c->endpoint, a, s);
+}
+
+static void network_settings_of(const container *c, arena *a, network_settings *ret)
+{
+    auto_free char *netns = container_netns_path(c);
+    const endpoint_settings *s;
+
+    networks_of(c, a, &ret->networks);
+    if (c->state.running && !str_eq(c->rec.host->network_mode, "host") &&
+        !str_starts(c->rec.host->network_mode, "container:")) {
+        ret->sandbox_id = (char *)c->rec.id;
+        ret->sandbox_key = arena_strdup(a, netns);
+    }
+    s = json_mapof_get(&ret->networks, &endpoint_settings_json, "bridge");
+    if (!s)
+        return;
+    ret->endpoint_id = s->endpoint_id;
+    ret->gateway = s->gateway;
+    ret->ip_address = s->ip_address;
+    ret->ip_prefix_len = s->ip_prefix_len;
+    ret->mac_address = s->mac_address;
+}
+
+static void graph_of(const container *c, arena *a, graph_driver *ret)
+{
+    auto_strv lowers = {0};
+    auto_buf lower = {0};
+
+    if (c->image)
+        image_layer_dirs(c->image, &lowers);
+    for (size_t i = 0; i < lowers.n; i++)
+        buf_printf(&lower, "%s%s", i ? ":" : "", lowers.v[i]);
+    ret->name = "overlay2";
+    json_map_set(&ret->data, a, "ID", c->rec.id);
+    json_map_set(&ret->data, a, "LowerDir", lower.len ? lower.data : "");
+    json_map_set(&ret->data, a, "MergedDir", c->rootfs);
+    json_map_set(&ret->data, a, "UpperDir", arena_printf(a, "%s/diff", c->dir));
+    json_map_set(&ret->data, a, "WorkDir", arena_printf(a, "%s/work", c->dir));
+}
+
+void container_inspected(container *c, arena *a, container_inspect *ret)
+{
+    ret->id = c->rec.id;
+    ret->created = time_text(a, c->rec.created_ns);
+    ret->path = (char *)path_and_args(c->rec.config, a, &ret->args);
+    ret->state = (inspect_state){.status = (char *)status_of(c), .running = c->state.running,
+                                 .oom_killed = c->state.oom_killed, .pid = c->state.pid,
+                                 .exit_code = c->state.exit_code, .error = c->error,
+                                 .started_at = time_text(a, c->state.started_ns),
+                                 .finished_at = time_text(a, c->state.finished_ns)};
+    ret->image = c->rec.image_id;
+    if (c->state.started_once && !str_starts(c->rec.host->network_mode, "container:")) {
+        ret->resolv_conf_path = arena_printf(a, "%s/resolv.conf", c->dir);
+        ret->hostname_path = arena_printf(a, "%s/hostname", c->dir);
+        ret->hosts_path = arena_printf(a, "%s/hosts", c->dir);
+    }
+    ret->log_path = c->log_path;
+    ret->name = arena_printf(a, "/%s", c->rec.name);
+    ret->driver = "overlay2";
+    ret->platform = "linux";
+    if (container_hook.exec_ids)
+        container_hook.exec_ids(c, a, &ret->exec_ids);
+    ret->host_config = c->rec.host;
+    graph_of(c, a, &ret->graph_driver);
+    mounts_of(c, a, &ret->mounts);
+    ret->config = c->rec.config;
+    network_settings_of(c, a, &ret->network_settings);
+}
+
+/* As it would be typed; what holds blanks or quotes is quoted. */
+static char *command_words(const container_config *k, arena *a)
+{
+    json_strs args = {0};
+    const char *path = path_and_args(k, a, &args);
+    auto_buf out = {0};
+
+    buf_str(&out, path);
+    for (size_t i = 0; i < args.n; i++)
+        buf_printf(&out, strpbrk(args.v[i], " \t\n'\"") ? " '%s'" : " %s", args.v[i]);
+    return arena_strdup(a, out.data);
+}
+
+static void ports_of(const container *c, arena *a, json_list *ret)
+{
+    const json_strs *exposed = &c->rec.config->exposed_ports;
+
+    for (size_t i = 0; c->state.running && i < exposed->n; i++) {
+        char *text = arena_strdup(a, exposed->v[i]), *slash = strchr(text, '/');
+        summary_port *p;
+        int64_t n;
+
+        if (slash)
+            *slash = '\0';
+        if (!str_to_int64(text, &n))
+            continue;
+        p = json_list_add(ret, a, &summary_port_json);
+        *p = (summary_port){.private_port = n, .type = slash ? slash + 1 : "tcp"};
+    }
+}
+
+void container_summarize(container *c, arena *a, container_summary *ret)
+{
+    ret->id = c->rec.id;
+    json_strs_add(&ret->names, a, arena_printf(a, "/%s", c->rec.name));
+    ret->image = c->rec.config->image;
+    ret->image_id = c->rec.image_id;
+    ret->command = command_words(c->rec.config, a);
+    ret->created = c->rec.created_ns / 1000000000;
+    ports_of(c, a, &ret->ports);
+    ret->labels = c->rec.config->labels;
+    ret->state = (char *)status_of(c);
+    ret->status = status_words(c, a);
+    ret->host_config.network_mode = c->rec.host->network_mode;
+    ret->host_config.annotations = c->rec.host->annotations;
+    networks_of(c, a, &ret->network_settings.networks);
+    mounts_of(c, a, &ret->mounts);
+}
+
+/* ---- list ---- */
+
+static err *filters_check(const filters *f)
+{
+    static const char *const states[] = {"created", "restarting", "running", "removing", "paused", "exited", "dead"};
+    static const char *const healths[] = {"starting", "healthy", "unhealthy", "none"};
+    int64_t n;
+
+    for (size_t i = 0; i < filters_count(f, "status"); i++) {
+        bool known = false;
+
+        for (size_t k = 0; k < COUNT(states); k++)
+            known |= str_eq(states[k], filters_nth(f, "status", i));
+        if (!known)
+            return err_new(ERR_INVALID, "invalid filter 'status=%s'", filters_nth(f, "status", i));
+    }
+    for (size_t i = 0; i < filters_count(f, "health"); i++) {
+        bool known = false;
+
+        for (size_t k = 0; k < COUNT(healths); k++)
+            known |= str_eq(healths[k], filters_nth(f, "health", i));
+        if (!known)
+            return err_new(ERR_INVALID, "invalid filter 'health=%s'", filters_nth(f, "health", i));
+    }
+    for (size_t i = 0; i < filters_count(f, "exited"); i++)
+        if (!str_to_int64(filters_nth(f, "exited", i), &n))
+            return err_new(ERR_INVALID, "invalid filter 'exited=%s'", filters_nth(f, "exited", i));
+    return NULL;
+}
+
+static bool exited_matches(const container *c, const filters *f)
+{
+    int64_t n;
+
+    if (!filters_has(f, "exited"))
+        return true;
+    for (size_t i = 0; i < filters_count(f, "exited"); i++)
+        if (str_to_int64(filters_nth(f, "exited", i), &n) && n == c->state.exit_code && !c->state.running &&
+            c->state.started_once)
+            return true;
+    return false;
+}
+
+/* The image named, or one whose layers this container's image begins with is beyond what names can say: id or name. */
+static bool ancestor_matches(const container *c, const filters *f)
+{
+    if (!filters_has(f, "ancestor"))
+        return true;
+    for (size_t i = 0; i < filters_count(f, "ancestor"); i++) {
+        image *img = NULL;
+        err *e = image_find(filters_nth(f, "ancestor", i), &img);
+
+        err_free(e);
+        if (!e && str_eq(image_id(img), c->rec.image_id))
+            return true;
+    }
+    return false;
+}
+
+static bool name_matches(const container *c, const filters *f)
+{
+    auto_free char *slashed = xasprintf("/%s", c->rec.name);
+
+    return filters_match_regex(f, "name", c->rec.name) || filters_match_regex(f, "name", slashed);
+}
+
+static bool network_matches(const container *c, const filters *f)
+{
+    const char *mode = c->rec.host->network_mode;
+
+    if (!filters_has(f, "network"))
+        return true;
+    for (size_t i = 0; i < filters_count(f, "network"); i++) {
+        network *n = NULL;
+        err *e = network_find(filters_nth(f, "network", i), &n);
+
+        err_free(e);
+        if (!e && str_eq(network_name(n), mode))
+            return true;
+    }
+    return false;
+}
+
+static bool volume_matches(const container *c, const filters *f, arena *a)
+{
+    json_list mounts = {0};
+
+    if (!filters_has(f, "volume"))
+        return true;
+    mounts_of(c, a, &mounts);
+    for (size_t i = 0; i < mounts.n; i++)
+        if (filters_match_exact(f, "volume", JSON_AT(mounts, mount_point, i)->destination))
+            return true;
+    return false;
+}
+
+static bool expose_matches(const container *c, const filters *f)
+{
+    if (!filters_has(f, "expose"))
+        return true;
+    for (size_t i = 0; i < filters_count(f, "expose"); i++) {
+        const char *want = filters_nth(f, "expose", i);
+        auto_free char *with_proto = xasprintf(strchr(want, '/') ? "%s" : "%s/tcp", want);
+
+        for (size_t k = 0; k < c->rec.config->exposed_ports.n; k++)
+            if (str_eq(c->rec.config->exposed_ports.v[k], with_proto))
+                return true;
+    }
+    return false;
+}
+
+static bool matches(const container *c, const filters *f, arena *a)
+{
+    return filters_match_regex(f, "id", c->rec.id) && name_matches(c, f) &&
+           filters_match_exact(f, "status", status_of(c)) && filters_match_exact(f, "health", "none") &&
+           filters_match_labels(f, "label", &c->rec.config->labels) && exited_matches(c, f) && ancestor_matches(c, f) &&
+           network_matches(c, f) && volume_matches(c, f, a) && expose_matches(c, f) && !filters_has(f, "publish") &&
+           (!filters_has(f, "is-task") || !filters_match_exact(f, "is-task", "true"));
+}
+
+static err *border(const filters *f, const char *key, const container **ret_c)
+{
+    container *c = NULL;
+
+    if (filters_has(f, key))
+        TRY(container_find(filters_nth(f, key, 0), &c));
+    *ret_c = c;
+    return NULL;
+}
+
+err *containers_list(const filters *f, bool all, int64_t limit, arena *a, container ***ret_list, size_t *ret_n)
+{
+    const container *before, *since;
+    size_t n = 0;
+
+    TRY(filters_check(f));
+    TRY(border(f, "before", &before));
+    TRY(border(f, "since", &since));
+    all |= limit > 0 || filters_has(f, "status") || before || since;
+    *ret_list = arena_alloc(a, (containers_counted().all + 1) * sizeof(**ret_list));
+    for (container *c = containers_newest; c && c != since && (limit <= 0 || (int64_t)n < limit); c = c->older) {
+        if (before) {
+            if (c == before)
+                before = NULL;
+            continue;
+        }
+        if ((all || c->state.running) && matches(c, f, a))
+            (*ret_list)[n++] = c;
+    }
+    *ret_n = n;
+    return NULL;
+}

@@ -1,0 +1,267 @@
+/* system.c - what the daemon says of itself and of its host.
+ *
+ * The host's facts are read once, at start; what changes is counted from memory when asked. */
+#include <berth/container.h>
+#include <berth/events.h>
+#include <berth/image.h>
+#include <berth/mem.h>
+#include <berth/runtime.h>
+#include <berth/spec.h>
+#include <berth/system.h>
+#include <berth/timefmt.h>
+#include <berth/tree.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+enum { CAP_SYS_RESOURCE_BIT = 24 };
+
+static system_opts conf;
+static struct utsname host;
+static char *os_name, *os_version, *engine_id;
+static int64_t memory_bytes, cpus;
+static bool forwarding;
+
+/* KEY="value" of os-release. */
+static char *os_release(const char *text, const char *key)
+{
+    auto_strv lines = {0};
+
+    strv_split(&lines, text, '\n');
+    for (size_t i = 0; i < lines.n; i++) {
+        size_t n = strlen(key);
+        char *value = lines.v[i] + n + 1;
+
+        if (strncmp(lines.v[i], key, n) != 0 || lines.v[i][n] != '=')
+            continue;
+        if (*value == '"' && str_ends(value, "\""))
+            return xstrndup(value + 1, strlen(value) - 2);
+        return xstrdup(value);
+    }
+    return xstrdup("");
+}
+
+static char *slurp(const char *path)
+{
+    auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char text[8192];
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+
+    return n < 0 ? xstrdup("") : xstrndup(text, (size_t)n);
+}
+
+static void read_host(void)
+{
+    auto_free char *release = slurp("/etc/os-release"), *forward = slurp("/proc/sys/net/ipv4/ip_forward");
+    struct sysinfo si;
+
+    uname(&host);
+    os_name = os_release(release, "PRETTY_NAME");
+    os_version = os_release(release, "VERSION_ID");
+    memory_bytes = sysinfo(&si) < 0 ? 0 : (int64_t)si.totalram * si.mem_unit;
+    cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    forwarding = *forward == '1';
+}
+
+/* 8-4-4-4-12 of a random id. */
+static char *uuid_made_up(void)
+{
+    char id[65];
+
+    str_random_id(id);
+    return xasprintf("%.8s-%.4s-4%.3s-a%.3s-%.12s", id, id + 8, id + 12, id + 15, id + 18);
+}
+
+static err *read_engine_id(const char *data_root)
+{
+    auto_free char *path = xasprintf("%s/engine-id", data_root);
+
+    engine_id = slurp(path);
+    if (*engine_id)
+        return NULL;
+    free(engine_id);
+    engine_id = uuid_made_up();
+    return file_write(path, engine_id, strlen(engine_id), 0600);
+}
+
+err *system_init(const system_opts *opts)
+{
+    conf = *opts;
+    read_host();
+    return read_engine_id(opts->data_root);
+}
+
+void system_reload(const system_opts *opts)
+{
+    conf = *opts;
+}
+
+void system_done(void)
+{
+    free(take(os_name));
+    free(take(os_version));
+    free(take(engine_id));
+}
+
+const char *system_id(void)
+{
+    return engine_id;
+}
+
+const char *system_hostname(void)
+{
+    return host.nodename;
+}
+
+static const char *go_arch(void)
+{
+    if (str_eq(host.machine, "x86_64"))
+        return "amd64";
+    return str_eq(host.machine, "aarch64") ? "arm64" : host.machine;
+}
+
+static void component(version_answer *v, arena *a, const char *name, const char *version)
+{
+    version_component *c = json_list_add(&v->components, a, &version_component_json);
+
+    c->name = (char *)name;
+    c->version = (char *)version;
+}
+
+void system_version(arena *a, version_answer *ret)
+{
+    version_component *engine;
+
+    ret->platform.name = "Berth";
+    component(ret, a, "Engine", ENGINE_VERSION);
+    engine = ret->components.v;
+    json_map_set(&engine->details, a, "ApiVersion", arena_printf(a, "1.%d", API_MAX));
+    json_map_set(&engine->details, a, "MinAPIVersion", arena_printf(a, "1.%d", API_MIN));
+    json_map_set(&engine->details, a, "Arch", go_arch());
+    json_map_set(&engine->details, a, "Os", "linux");
+    json_map_set(&engine->details, a, "KernelVersion", host.release);
+    json_map_set(&engine->details, a, "GitCommit", "");
+    json_map_set(&engine->details, a, "GoVersion", "");
+    json_map_set(&engine->details, a, "BuildTime", "");
+    json_map_set(&engine->details, a, "Experimental", "false");
+    component(ret, a, "berthd", BERTH_VERSION);
+    for (size_t i = 0; i < runtime_count(); i++)
+        if (runtime_nth(i)->works)
+            component(ret, a, runtime_nth(i)->name, runtime_nth(i)->version);
+    ret->version = ENGINE_VERSION;
+    ret->api_version = arena_printf(a, "1.%d", API_MAX);
+    ret->min_api_version = arena_printf(a, "1.%d", API_MIN);
+    ret->os = "linux";
+    ret->arch = (char *)go_arch();
+    ret->kernel_version = host.release;
+}
+
+static void runtimes_of(arena *a, info_answer *ret)
+{
+    for (size_t i = 0; i < runtime_count(); i++) {
+        const runtime *rt = runtime_nth(i);
+
+        if (rt->works)
+            ((info_runtime *)json_mapof_add(&ret->runtimes, a, &info_runtime_json, rt->name))->path = rt->path;
+    }
+    ret->default_runtime = runtime_default()->name;
+}
+
+static void security_of(arena *a, info_answer *ret)
+{
+    if (access("/sys/kernel/security/apparmor/profiles", F_OK) == 0)
+        json_strs_add(&ret->security_options, a, "name=apparmor");
+    if (spec_has_seccomp())
+        json_strs_add(&ret->security_options, a, "name=seccomp,profile=builtin");
+    if (runtime_cgroup_mode() == CGROUP_V2)
+        json_strs_add(&ret->security_options, a, "name=cgroupns");
+}
+
+/* Runtimes that Debian 12 ships with published, unfixed flaws are named. */
+static void warnings_of(arena *a, info_answer *ret)
+{
+    for (size_t i = 0; i < runtime_count(); i++) {
+        const runtime *rt = runtime_nth(i);
+
+        if (rt->works && str_eq(rt->name, "runc") && str_starts(rt->version, "1.1."))
+            json_strs_add(&ret->warnings, a, arena_printf(a, "WARNING: runc %s has known vulnerabilities "
+                                                             "(CVE-2025-31133, CVE-2025-52565, CVE-2025-52881)",
+                                                          rt->version));
+        if (rt->works && str_eq(rt->name, "crun") && str_starts(rt->version, "1.8"))
+            json_strs_add(&ret->warnings, a,
+                          arena_printf(a, "WARNING: crun %s has a known vulnerability (CVE-2026-30892)", rt->version));
+    }
+    if (!spec_has_seccomp())
+        json_strs_add(&ret->warnings, a, "WARNING: no seccomp profile is installed");
+    if (prctl(PR_CAPBSET_READ, CAP_SYS_RESOURCE_BIT, 0, 0, 0) != 1)
+        json_strs_add(&ret->warnings, a, "WARNING: the daemon lacks CAP_SYS_RESOURCE: limits cannot be raised above its own");
+}
+
+static void limits_of(info_answer *ret)
+{
+    bool v2 = runtime_cgroup_mode() == CGROUP_V2;
+
+    ret->memory_limit = ret->cpu_cfs_period = ret->cpu_cfs_quota = ret->cpu_shares = ret->cpu_set = true;
+    ret->pids_limit = true;
+    ret->swap_limit = v2 || access("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", F_OK) == 0;
+    ret->oom_kill_disable = !v2;
+    ret->cgroup_driver = "cgroupfs";
+    ret->cgroup_version = v2 ? "2" : "1";
+}
+
+static void plugins_of(arena *a, info_answer *ret)
+{
+    static const char *const networks[] = {"bridge", "host", "null"}, *const logs[] = {"json-file", "none"};
+
+    for (size_t i = 0; i < COUNT(networks); i++)
+        json_strs_add(&ret->plugins.network, a, networks[i]);
+    for (size_t i = 0; i < COUNT(logs); i++)
+        json_strs_add(&ret->plugins.log, a, logs[i]);
+}
+
+void system_info(arena *a, info_answer *ret)
+{
+    containers_count n = containers_counted();
+    char now[TIME_TEXT];
+
+    time_rfc3339(time_now_ns(), now);
+    ret->id = engine_id;
+    ret->containers = n.all;
+    ret->running = n.running;
+    ret->paused = n.paused;
+    ret->stopped = n.stopped;
+    ret->images = images_count();
+    ret->driver = "overlay2";
+    ret->driver_status.text = "[[\"Backing Filesystem\",\"overlayfs\"],[\"Supports d_type\",\"true\"]]";
+    plugins_of(a, ret);
+    limits_of(ret);
+    ret->ipv4_forwarding = forwarding;
+    ret->debug = conf.debug;
+    ret->system_time = arena_strdup(a, now);
+    ret->logging_driver = (char *)conf.logging_driver;
+    ret->n_events_listener = event_subscribers();
+    ret->kernel_version = host.release;
+    ret->operating_system = os_name;
+    ret->os_version = os_version;
+    ret->os_type = "linux";
+    ret->architecture = host.machine;
+    ret->registry.index_configs.text = "{}";
+    ret->n_cpu = cpus;
+    ret->mem_total = memory_bytes;
+    ret->root_dir = (char *)conf.data_root;
+    ret->name = host.nodename;
+    for (size_t i = 0; conf.labels && i < conf.labels->n; i++)
+        json_strs_add(&ret->labels, a, conf.labels->v[i]);
+    ret->server_version = ENGINE_VERSION;
+    runtimes_of(a, ret);
+    ret->swarm.state = "inactive";
+    ret->live_restore = conf.live_restore;
+    ret->init_binary = "docker-init";
+    security_of(a, ret);
+    warnings_of(a, ret);
+}
