@@ -1,5 +1,7 @@
 /* network_test.c - networks and endpoints on a real kernel, in a network namespace of our own. */
 #include "net_rig.h"
+#include "sysctl.h"
+#include <pthread.h>
 
 static int begin(void **state)
 {
@@ -155,7 +157,7 @@ static err *read_ipv6(void *arg)
 static void test_no_ipv6_on_a_link_with_ipv4_alone(void **state)
 {
     box a = box_new("a");
-    auto_buf seen = {0}, outside = {0};
+    auto_buf seen = {0};
 
     (void)state;
     assert_ok(netns_run(a.netns, read_ipv6, &seen));
@@ -163,6 +165,15 @@ static void test_no_ipv6_on_a_link_with_ipv4_alone(void **state)
         assert_string_equal(seen.data, ";0\n;1\n;");
     else
         assert_string_equal(seen.data, ";;;");
+    if (access("/proc/sys/net/ipv6", F_OK) ==
+        0) { /* the host's side believes no advertisement either */
+        bool on = true;
+
+        assert_ok(sysctl_is_set("ipv6/conf/docker0/accept_ra", &on));
+        assert_false(on);
+        assert_ok(sysctl_is_set("ipv6/conf/docker0/disable_ipv6", &on));
+        assert_true(on);
+    }
     box_free(&a);
 }
 
@@ -318,6 +329,54 @@ static void test_many_cycles_leave_all_as_before(void **state)
     assert_null(endpoints_first());
 }
 
+enum { AT_ONCE = 8 };
+
+static void *attach_and_detach(void *arg)
+{
+    box *b = arg;
+    err *e = netns_create(b->netns);
+
+    for (int i = 0; i < 5 && !e; i++) {
+        e = endpoint_attach(b->ep, b->netns);
+        if (!e && i < 4)
+            e = endpoint_detach(b->ep);
+    }
+    return e;
+}
+
+/* The first ones come together, and the bridge and the firewall are made once. */
+static void test_several_at_once(void **state)
+{
+    box boxes[AT_ONCE];
+    pthread_t threads[AT_ONCE];
+
+    (void)state;
+    for (size_t i = 0; i < AT_ONCE; i++) {
+        auto_free char *id = xasprintf("c%zu", i);
+
+        boxes[i].netns = xasprintf("%s/netns/%s", rig_dir, id);
+        assert_ok(endpoint_new(rig_network("bridge"), &(endpoint_opts){.container_id = id},
+                               &boxes[i].ep));
+    }
+    for (size_t i = 0; i < AT_ONCE; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, attach_and_detach, &boxes[i]), 0);
+    for (size_t i = 0; i < AT_ONCE; i++) {
+        void *e = NULL;
+
+        assert_int_equal(pthread_join(threads[i], &e), 0);
+        assert_ok(e);
+    }
+    {
+        auto_close int in_first = listen_in(boxes[0].netns, 7007);
+
+        for (size_t i = 1; i < AT_ONCE; i++)
+            assert_true(talk(in_first, boxes[i].netns, endpoint_ip(boxes[0].ep), 7007, NULL));
+    }
+    for (size_t i = 0; i < AT_ONCE; i++)
+        box_free(&boxes[i]);
+    assert_true(links_become(2));
+}
+
 static bool keeps_b(void *arg, const char *container)
 {
     (void)arg;
@@ -403,6 +462,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_bridge_comes_back, begin, end),
         cmocka_unit_test_setup_teardown(test_a_route_in_the_way_is_named, begin, end),
         cmocka_unit_test_setup_teardown(test_many_cycles_leave_all_as_before, begin, end),
+        cmocka_unit_test_setup_teardown(test_several_at_once, begin, end),
         cmocka_unit_test_setup_teardown(test_a_new_daemon_knows_and_sweeps, begin, end),
         cmocka_unit_test_setup_teardown(test_a_spoiled_record_is_left_out, begin, end),
     };
