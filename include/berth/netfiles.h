@@ -20,7 +20,7 @@ must_check err *netfiles_check_hostname(const char *hostname, const char *domain
 /* The host's resolver file: /etc/resolv.conf, or systemd-resolved's list of real servers where the former only
  * names its stub and the container has a network of its own.  "" when there is none. */
 must_check err *netfiles_host_resolv(bool host_mode, char **ret_text);
-/* The container's wishes win over the daemon's, those over the host's text.  Loopback and IPv6 servers of the host's
+/* The container's wishes win over the daemon's (each may be NULL), those over the host's text.  Loopback and IPv6 servers of the host's
  * are of no use in a container and left out unless host_mode; 8.8.8.8 and 8.8.4.4 when none is left. */
 must_check err *netfiles_resolv_conf(const char *host_text, bool host_mode, const dns_opts *container,
                                      const dns_opts *daemon, char **ret_text);

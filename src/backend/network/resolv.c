@@ -194,9 +194,11 @@ err *netfiles_host_resolv(bool host_mode, char **ret_text)
 err *netfiles_resolv_conf(const char *host_text, bool host_mode, const dns_opts *container,
                           const dns_opts *daemon, char **ret_text)
 {
-    const json_strs *servers = wish_of(container->servers, daemon->servers);
-    const json_strs *search = wish_of(container->search, daemon->search);
-    const json_strs *options = wish_of(container->options, daemon->options);
+    static const dns_opts nothing;
+    const dns_opts *c = container ? container : &nothing, *d = daemon ? daemon : &nothing;
+    const json_strs *servers = wish_of(c->servers, d->servers);
+    const json_strs *search = wish_of(c->search, d->search);
+    const json_strs *options = wish_of(c->options, d->options);
     dns_opts wish = {servers, search, options};
     auto_resolv r = {0};
 

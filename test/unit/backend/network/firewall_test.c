@@ -35,8 +35,7 @@ static bool table_has(const char *what)
 
 static void begin_with(const network_opts *opts, const char *forwarding)
 {
-    auto_free char *said = nft("flush ruleset", false);
-
+    free(nft("flush ruleset", false));
     rig_wipe();
     assert_ok(sysctl_set("ipv4/ip_forward", forwarding));
     rig_begin(opts);
@@ -190,8 +189,6 @@ static void test_no_router_for_others(void **state)
     box a = box_new("a");
     outside o = outside_new();
     bool on = false;
-    auto_rtnl *r = NULL;
-
     (void)state;
     assert_ok(sysctl_is_set("ipv4/ip_forward", &on));
     assert_true(on);

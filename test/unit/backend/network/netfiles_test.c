@@ -99,6 +99,15 @@ static void test_resolv_conf(void **state)
     }
 }
 
+static void test_nobody_wishes_anything(void **state)
+{
+    auto_free char *text = NULL;
+
+    (void)state;
+    assert_null(netfiles_resolv_conf("nameserver 1.1.1.1\n", false, NULL, NULL, &text));
+    assert_string_equal(text, "nameserver 1.1.1.1\n");
+}
+
 static void test_hosts(void **state)
 {
     static const struct {
@@ -227,6 +236,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_resolv_conf),
+        cmocka_unit_test(test_nobody_wishes_anything),
         cmocka_unit_test(test_hosts),
         cmocka_unit_test(test_nothing_adds_a_line),
         cmocka_unit_test(test_files_refuse_what_create_should_have),
