@@ -183,6 +183,26 @@ static void test_without_masquerade(void **state)
     box_free(&a);
 }
 
+/* Someone switched it off while containers ran: the next one switches it on again. */
+static void test_forwarding_comes_back(void **state)
+{
+    box a = box_new("a");
+    outside o = outside_new();
+
+    (void)state;
+    assert_ok(sysctl_set("ipv4/ip_forward", "0"));
+    box b = box_new("b");
+    {
+        auto_close int there = listen_in(o.netns, 7107);
+
+        assert_true(talk(there, b.netns, "10.99.0.2", 7107, NULL));
+        assert_true(talk(there, a.netns, "10.99.0.2", 7107, NULL));
+    }
+    outside_free(&o);
+    box_free(&a);
+    box_free(&b);
+}
+
 /* The host was no router before us, and is none for others because of us. */
 static void test_no_router_for_others(void **state)
 {
@@ -298,6 +318,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_out_yes_by_the_host_address, begin, end),
         cmocka_unit_test_setup_teardown(test_in_no_by_a_route, begin, end),
         cmocka_unit_test_teardown(test_without_masquerade, end),
+        cmocka_unit_test_setup_teardown(test_forwarding_comes_back, begin, end),
         cmocka_unit_test_setup_teardown(test_no_router_for_others, begin, end),
         cmocka_unit_test_teardown(test_containers_apart_without_icc, end),
         cmocka_unit_test_teardown(test_no_firewall_where_none_is_wanted, end),
