@@ -1,0 +1,55 @@
+/* config.h - what the daemon was told: defaults, then the file, then the command line. */
+#ifndef BERTH_DAEMON_CONFIG_H
+#define BERTH_DAEMON_CONFIG_H
+
+#include <berth/arena.h>
+#include <berth/err.h>
+#include <berth/json.h>
+#include <berth/str.h>
+
+typedef struct config {
+    arena *arena;
+    strv hosts, labels, dns, dns_options, dns_search, exec_opts, add_runtime, default_ulimit, log_opt;
+    char *group, *config_file, *data_root, *exec_root, *pidfile, *log_level, *log_format;
+    char *tlscacert, *tlscert, *tlskey, *default_runtime, *log_driver, *cgroup_parent, *init_path, *bip, *fixed_cidr,
+        *default_gateway, *bridge;
+    bool debug, tls, tlsverify, init, live_restore, icc, ip_masq, ip_forward, iptables;
+    bool validate, version, help;
+    int64_t shutdown_timeout, mtu;
+    /* taken apart from the lists above and from the file's objects */
+    json_map log_opts;
+    json_list runtimes; /* of runtime_setting */
+    json_list ulimits;  /* of ulimit */
+    strv set_by_flag, set_by_file;
+} config;
+
+typedef struct runtime_setting {
+    char *name, *path;
+    json_strs args;
+} runtime_setting;
+
+enum { EXIT_CONFIG = 1, EXIT_USAGE = 125 };
+
+/* The command line and the file it names, merged and checked.  *ret_usage: the error is one of usage. */
+must_check err *config_read(int argc, char **argv, config *ret, bool *ret_usage);
+void config_done(config *c);
+void config_print_help(void);
+
+/* ---- between options.c and file.c ---- */
+typedef enum option_kind { OPTION_STR, OPTION_BOOL, OPTION_INT, OPTION_LIST } option_kind;
+typedef struct option {
+    const char *name;     /* of the flag; NULL ends the table */
+    char letter;
+    const char *file_key; /* NULL: as the flag; "": not in the file */
+    option_kind kind;
+    size_t offset;
+    bool reloads;
+    const char *help;
+} option;
+extern const option options[];
+must_check err *option_set(config *c, const option *o, const char *value);
+must_check err *config_read_file(config *c, const char *path, bool must_exist);
+must_check err *runtime_add(config *c, const char *name, const char *path, const json_strs *args);
+must_check err *ulimit_add(config *c, const char *name, int64_t soft, int64_t hard);
+
+#endif

@@ -1,0 +1,219 @@
+/* file.c - daemon.json: dockerd's keys, refused by name where they do nothing here.  Blocks; at start and on reload. */
+#include "config.h"
+#include <berth/mem.h>
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { FILE_MAX_BYTES = 1 << 20 };
+
+/* Keys that dockerd has and this daemon has not. */
+static const char *const unsupported[] = {
+    "allow-direct-routing", "allow-nondistributable-artifacts", "api-cors-header", "authorization-plugins",
+    "bip6", "bridge-accept-fwmark", "builder", "cdi-spec-dirs", "containerd", "containerd-namespace",
+    "containerd-plugins-namespace", "cpu-rt-period", "cpu-rt-runtime", "cri-containerd", "default-address-pools",
+    "default-cgroupns-mode", "default-gateway-v6", "default-ipc-mode", "default-network-opts", "default-shm-size",
+    "experimental", "features", "firewall-backend", "fixed-cidr-v6", "host-gateway-ip", "host-gateway-ips",
+    "http-proxy", "https-proxy", "insecure-registries", "ip", "ip-forward-no-drop", "ip6tables", "ipv6",
+    "max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts", "metrics-addr",
+    "min-api-version", "network-control-plane-mtu", "network-diagnostic-port", "no-new-privileges", "no-proxy",
+    "node-generic-resources", "oom-score-adjust", "proxies", "raw-logs", "registry-mirrors", "rootless",
+    "seccomp-profile", "selinux-enabled", "storage-driver", "storage-opts", "swarm-default-advertise-addr",
+    "userland-proxy", "userland-proxy-path", "userns-remap",
+};
+
+static bool is_unsupported(const char *key)
+{
+    for (size_t i = 0; i < COUNT(unsupported); i++)
+        if (str_eq(unsupported[i], key))
+            return true;
+    return false;
+}
+
+static const option *by_file_key(const char *key)
+{
+    for (const option *o = options; o->name; o++)
+        if (o->file_key ? *o->file_key && str_eq(o->file_key, key) : str_eq(o->name, key))
+            return o;
+    return NULL;
+}
+
+static err *bad(const char *key, const char *what)
+{
+    return err_new(ERR_INVALID, "invalid JSON: %s must be %s", key, what);
+}
+
+static err *take_list(config *c, const option *o, const cJSON *value)
+{
+    const cJSON *item;
+
+    if (!cJSON_IsArray(value))
+        return bad(value->string, "a list of strings");
+    cJSON_ArrayForEach(item, value)
+    {
+        if (!cJSON_IsString(item))
+            return bad(value->string, "a list of strings");
+        TRY(option_set(c, o, item->valuestring));
+    }
+    return NULL;
+}
+
+static err *take_plain(config *c, const option *o, const cJSON *value)
+{
+    char number[32];
+
+    switch (o->kind) {
+    case OPTION_LIST:
+        return take_list(c, o, value);
+    case OPTION_BOOL:
+        if (!cJSON_IsBool(value))
+            return bad(value->string, "true or false");
+        return option_set(c, o, cJSON_IsTrue(value) ? "true" : "false");
+    case OPTION_INT:
+        if (!cJSON_IsNumber(value))
+            return bad(value->string, "a number");
+        snprintf(number, sizeof(number), "%.0f", value->valuedouble);
+        return option_set(c, o, number);
+    case OPTION_STR:
+        if (!cJSON_IsString(value))
+            return bad(value->string, "a string");
+        return option_set(c, o, value->valuestring);
+    }
+    return NULL;
+}
+
+static err *take_log_opts(config *c, const cJSON *value)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, value)
+    {
+        if (!cJSON_IsString(item))
+            return bad("log-opts", "an object of strings");
+        json_map_set(&c->log_opts, c->arena, item->string, item->valuestring);
+    }
+    return NULL;
+}
+
+static err *take_runtimes(config *c, const cJSON *value)
+{
+    const cJSON *item, *arg;
+
+    cJSON_ArrayForEach(item, value)
+    {
+        const cJSON *path = cJSON_GetObjectItemCaseSensitive(item, "path");
+        const cJSON *args = cJSON_GetObjectItemCaseSensitive(item, "runtimeArgs");
+        json_strs list = {0};
+
+        if (!cJSON_IsString(path))
+            return bad("runtimes", "an object of {path, runtimeArgs}");
+        cJSON_ArrayForEach(arg, args)
+        {
+            if (!cJSON_IsString(arg))
+                return bad("runtimes", "an object of {path, runtimeArgs}");
+            json_strs_add(&list, c->arena, arg->valuestring);
+        }
+        TRY(runtime_add(c, item->string, path->valuestring, &list));
+    }
+    return NULL;
+}
+
+static err *take_ulimits(config *c, const cJSON *value)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, value)
+    {
+        const cJSON *soft = cJSON_GetObjectItem(item, "Soft"), *hard = cJSON_GetObjectItem(item, "Hard");
+
+        if (!cJSON_IsNumber(soft) || !cJSON_IsNumber(hard))
+            return bad("default-ulimits", "an object of {Name, Soft, Hard}");
+        TRY(ulimit_add(c, item->string, (int64_t)soft->valuedouble, (int64_t)hard->valuedouble));
+    }
+    return NULL;
+}
+
+static err *take_key(config *c, const cJSON *value, buf *unknown)
+{
+    static const struct {
+        const char *key, *flag;
+        err *(*read)(config *c, const cJSON *value);
+    } objects[] = {{"log-opts", "log-opt", take_log_opts},
+                   {"runtimes", NULL, take_runtimes}, /* may stand beside flags */
+                   {"default-ulimits", "default-ulimit", take_ulimits}};
+    const option *o = by_file_key(value->string);
+
+    for (size_t i = 0; i < COUNT(objects); i++) {
+        if (!str_eq(value->string, objects[i].key))
+            continue;
+        if (!cJSON_IsObject(value))
+            return bad(value->string, "an object");
+        if (objects[i].flag)
+            strv_push(&c->set_by_file, objects[i].flag);
+        return objects[i].read(c, value);
+    }
+    if (is_unsupported(value->string))
+        return err_new(ERR_UNSUPPORTED, "the directive %s is not supported", value->string);
+    if (!o) {
+        buf_printf(unknown, "%s%s", unknown->len ? ", " : "", value->string);
+        return NULL;
+    }
+    strv_push(&c->set_by_file, o->name);
+    if (strv_has(&c->set_by_flag, o->name))
+        return NULL; /* told as a conflict, with all others */
+    return take_plain(c, o, value);
+}
+
+static err *take_keys(config *c, const cJSON *tree)
+{
+    auto_buf unknown = {0};
+    const cJSON *item;
+
+    if (!cJSON_IsObject(tree))
+        return err_new(ERR_INVALID, "invalid JSON: not an object");
+    cJSON_ArrayForEach(item, tree) TRY(take_key(c, item, &unknown));
+    if (unknown.len)
+        return err_new(ERR_INVALID, "the following directives don't match any configuration option: %s", unknown.data);
+    return NULL;
+}
+
+static err *read_all(int fd, const char *path, buf *text)
+{
+    char block[8192];
+    ssize_t n;
+
+    while ((n = read(fd, block, sizeof(block))) > 0) {
+        buf_add(text, block, (size_t)n);
+        if (text->len > FILE_MAX_BYTES)
+            return err_new(ERR_INVALID, "%s is larger than 1 MiB", path);
+    }
+    return n < 0 ? err_errno(errno, "read %s", path) : NULL;
+}
+
+err *config_read_file(config *c, const char *path, bool must_exist)
+{
+    auto_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+    auto_buf text = {0};
+    const char *from, *end = NULL;
+    cJSON *tree;
+    err *e;
+
+    if (fd < 0)
+        return errno == ENOENT && !must_exist ? NULL : err_new(ERR_INVALID, "open %s: %s", path, strerrordesc_np(errno));
+    TRY(read_all(fd, path, &text));
+    from = text.data ? text.data : "";
+    if (str_starts(from, "\xef\xbb\xbf"))
+        from += 3;
+    if (!from[strspn(from, " \t\r\n")])
+        return NULL;
+    tree = cJSON_ParseWithOpts(from, &end, true);
+    if (!tree)
+        return err_new(ERR_INVALID, "invalid JSON: unexpected input at byte %zu", end ? (size_t)(end - from) : 0);
+    e = take_keys(c, tree);
+    cJSON_Delete(tree);
+    return e;
+}
