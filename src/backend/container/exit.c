@@ -163,6 +163,12 @@ void container_auto_remove(container *c)
         container_remove(c, false, true, on_auto_removed, container_ref(c));
 }
 
+void container_clean_up(container *c)
+{
+    op_begin(c, "teardown", teardown_begin, NULL);
+    container_auto_remove(c);
+}
+
 static void tell(container *c)
 {
     auto_free char *code = xasprintf("%lld", (long long)c->state.exit_code);
@@ -199,8 +205,7 @@ void container_exited(container *c, const monitor_exit *exit)
     if (container_hook.stopped)
         container_hook.stopped(c);
     waits_exited(c);
-    op_begin(c, "teardown", teardown_begin, NULL);
-    container_auto_remove(c);
+    container_clean_up(c);
 }
 
 static void on_exit_told(void *arg, const monitor_exit *exit)

@@ -54,6 +54,7 @@ struct container {
     struct endpoint *endpoint; /* on a bridge while it runs */
     bool dirty;             /* something of a run may be left: teardown is due */
     bool removing, removed;
+    void *busy_with;        /* what awaits the monitor: a start, or the search at the daemon's start */
     bool starting;          /* an exit that comes now waits in exit_early */
     bool has_exit_early;
     monitor_exit exit_early;
@@ -96,6 +97,7 @@ void container_exited(container *c, const monitor_exit *exit);
 /* Give back what a run used: the runtime's state, network, mount.  Idempotent; part of an operation. */
 extern const struct flow_def teardown_flow;
 void container_teardown(container *c, container_done *done, void *arg);
+void container_clean_up(container *c);    /* the teardown as an operation, then what AutoRemove asks for */
 void container_auto_remove(container *c); /* where HostConfig says so */
 extern container_hooks container_hook;
 extern const struct flow_def create_flow, start_flow, remove_flow;

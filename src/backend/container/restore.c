@@ -134,11 +134,6 @@ static void one_less(restoring *r)
     job_begin("restore.sweep", job_sweep, r, on_swept);
 }
 
-typedef struct finding {
-    container *c; /* referenced */
-    restoring *all;
-} finding;
-
 static void goes_on(container *c, const monitor_started *state)
 {
     c->state.running = true;
@@ -157,26 +152,28 @@ static void has_ended(container *c)
 {
     auto_free char *path = container_file(c, "exit");
     monitor_exit exit = {.code = LOST_CODE, .finished_ns = time_now_ns(), .lost = true};
-    bool ran = c->state.running;
     err *e = monitor_read_exit(path, &exit);
+    bool began = c->state.running || !e;
 
     if (e)
         exit = (monitor_exit){.code = LOST_CODE, .finished_ns = time_now_ns(), .lost = true};
     err_free(e);
     c->endpoint = endpoint_find(c->rec.id);
     c->dirty = true;
-    if (ran) {
-        container_exited(c, &exit);
-    } else { /* cut off while it started: nothing was promised */
-        c->state.running = true;
-        container_exited(c, &exit);
+    if (!began) { /* cut off while it started: nothing was promised, but something may be left */
+        container_clean_up(c);
+        return;
     }
+    c->state.running = c->state.started_once = true;
+    if (c->state.started_ns == TIME_ZERO || c->state.started_ns > exit.finished_ns)
+        c->state.started_ns = exit.finished_ns;
+    container_exited(c, &exit);
 }
 
 static void on_found(void *arg, err *e, const monitor_started *state)
 {
-    finding *f = arg;
-    container *c = f->c;
+    container *c = arg;
+    restoring *all = c->busy_with;
 
     if (!e && state->pid) {
         goes_on(c, state);
@@ -185,9 +182,8 @@ static void on_found(void *arg, err *e, const monitor_started *state)
         has_ended(c);
     }
     err_free(e);
-    one_less(f->all);
+    one_less(all);
     container_unref(c);
-    free(f);
 }
 
 /* Its run directory is there from before the monitor until after the teardown. */
@@ -204,15 +200,13 @@ void containers_restore(void (*done)(void *arg), void *arg)
     r->arg = arg;
     r->left = 1;
     for (container *c = containers_newest; c; c = c->older) {
-        finding *f;
-
         if (!may_have_run(c)) {
             if (c->state.started_once)
                 container_auto_remove(c);
             continue;
         }
-        f = new0(finding);
-        *f = (finding){container_ref(c), r};
+        c->busy_with = r;
+        container_ref(c);
         r->left++;
         c->monitor = monitor_connect(c->run_dir, c->rec.id, &container_monitor_events, c, on_found);
     }

@@ -130,7 +130,9 @@ static err *job_bundle(void *st)
 
 static void on_ready(void *arg, err *e)
 {
-    flow_resume(((starting *)arg)->flow, e);
+    starting *s = ((container *)arg)->busy_with;
+
+    flow_resume(s->flow, e);
 }
 
 static void log_of(const host_config *h, const container *c, monitor_log *ret)
@@ -162,6 +164,7 @@ static void call_monitor(void *st, flow *f)
 
     log_of(c->rec.host, c, &spec.log);
     s->flow = f;
+    c->busy_with = s;
     c->monitor = monitor_spawn(&spec, &container_monitor_events, c, on_ready);
 }
 
