@@ -13,6 +13,7 @@ typedef enum err_class { /* what kind of trouble; the value is the HTTP status t
     ERR_UNAUTHORIZED = 401,
     ERR_FORBIDDEN = 403,
     ERR_NOT_FOUND = 404,
+    ERR_TIMEOUT = 408,
     ERR_CONFLICT = 409,
     ERR_TOO_LARGE = 413,
     ERR_CANCELLED = 499,

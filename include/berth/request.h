@@ -44,7 +44,8 @@ const char *request_body(const request *r, size_t *ret_n); /* "" when there is n
  * may_be_empty: then *ret stays as it is) and bad JSON. */
 must_check err *request_json(request *r, const json_type *type, bool may_be_empty, void *ret);
 /* Routes with BODY_STREAM: the handler names a sink, at once or later; nothing is read before. on_end
- * runs exactly once (e: the client went away or sent nonsense; owned by the callee) unless dropped. */
+ * runs exactly once (e: the client went away or sent nonsense; owned by the callee) unless the body was
+ * dropped or the answer has ended before. */
 typedef struct body_sink {
     void (*on_data)(void *arg, const char *p, size_t n);
     void (*on_end)(void *arg, err *e);

@@ -1,7 +1,7 @@
 /* chunks.c - the framing of a chunked body, checked byte by byte before llhttp decodes it.
  *
- * A size is 1 to 16 hex digits and below 2^62, lines end in CR LF, extensions and trailers are bounded,
- * and a trailer may not name what frames a message.  Pure functions. */
+ * A size is 1 to 16 hex digits and below 2^62, lines end in CR LF, extensions and trailers are
+ * bounded, and a trailer may not name what frames a message.  Pure functions. */
 #include "gate.h"
 #include <ctype.h>
 #include <string.h>
@@ -15,7 +15,19 @@ enum {
 };
 #define CHUNK_MAX (1ULL << 62)
 
-enum { SIZE, EXTENSION, SIZE_LF, DATA, DATA_CR, DATA_LF, TRAILER, TRAILER_NAME, TRAILER_VALUE, TRAILER_LF, END_LF };
+enum {
+    SIZE,
+    EXTENSION,
+    SIZE_LF,
+    DATA,
+    DATA_CR,
+    DATA_LF,
+    TRAILER,
+    TRAILER_NAME,
+    TRAILER_VALUE,
+    TRAILER_LF,
+    END_LF
+};
 
 static int hex_digit(unsigned char c)
 {
@@ -24,8 +36,9 @@ static int hex_digit(unsigned char c)
 
 static bool is_forbidden(const chunk_gate *g)
 {
-    static const char *const names[] = {"Content-Length", "Transfer-Encoding", "Host", "Connection", "Upgrade",
-                                        "Expect", "Trailer", "Authorization", "Content-Type", "TE"};
+    static const char *const names[] = {
+        "Content-Length", "Transfer-Encoding", "Host",          "Connection",   "Upgrade",
+        "Expect",         "Trailer",           "Authorization", "Content-Type", "TE"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strlen(names[i]) == g->name_len && strncasecmp(names[i], g->name, g->name_len) == 0)
@@ -62,7 +75,8 @@ static int extension_byte(chunk_gate *g, unsigned char c)
         g->state = SIZE_LF;
         return 0;
     }
-    if ((c < ' ' && c != '\t') || c == 0x7F || ++g->line > EXTENSION_LINE_MAX || ++g->extensions > EXTENSIONS_MAX)
+    if ((c < ' ' && c != '\t') || c == 0x7F || ++g->line > EXTENSION_LINE_MAX ||
+        ++g->extensions > EXTENSIONS_MAX)
         return 400;
     return 0;
 }

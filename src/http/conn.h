@@ -2,25 +2,15 @@
 #ifndef BERTH_HTTP_CONN_H
 #define BERTH_HTTP_CONN_H
 
-#include "gate.h"
+#include "inbound.h"
 #include "router.h"
 #include "target.h"
 #include "tls.h"
 #include <berth/buf.h>
 #include <berth/http.h>
 #include <berth/sock.h>
-#include <llhttp.h>
 
 typedef struct conn conn;
-
-/* The bytes of one message on their way in; there only between its first byte and its last. */
-typedef struct inbound {
-    llhttp_t parser;
-    head_scan scan;
-    chunk_gate chunks;
-    buf head;
-    http_head fields;
-} inbound;
 
 typedef enum conn_state {
     CONN_IDLE,     /* between requests */
@@ -35,18 +25,22 @@ typedef enum conn_state {
 struct conn {
     http_server *server;
     sock *sock;
-    tls_session *tls;  /* NULL on plain connections */
+    tls_session *tls; /* NULL on plain connections */
     conn_state state;
-    bool is_unix, last, eof, deadline_set, reading;
-    bool body_done, closed;
+    bool is_unix, last, reading, closed;
+    bool eof, eof_told;
     bool unrouted;     /* r waits for its body: no handler has it yet */
+    bool body_done;    /* all of r's message was read */
+    bool feeding;      /* in's parser is running */
+    bool deadline_set;
+    uint8_t blank;     /* see blank_feed */
     uint32_t drained;
-    uint64_t deadline_ms;
-    bool fresh;        /* nothing was answered yet */
-    inbound *in;
-    buf ahead;         /* read but not yet parsed: pipelined requests, a body nobody reads yet, early raw bytes */
-    request *r;        /* until its answer has ended */
-    conn *prev, *next; /* of the server's list */
+    uint64_t deadline_ms, idle_ms;
+    size_t unsent_seen; /* while closing, to tell slow from stalled */
+    inbound *in;        /* there only between a message's first byte and its last */
+    buf ahead;          /* read but not yet parsed: pipelined requests, a body nobody reads yet, early raw bytes */
+    request *r;         /* until its answer has ended */
+    conn *prev, *next;  /* of the server's list */
 };
 
 struct stream {
@@ -69,7 +63,7 @@ struct request {
     route_match match;
     http_method method;
     int version;
-    bool answered, gone, gone_told;
+    bool answered, gone_told;
     buf extra;         /* header lines of the handler's own */
     buf body;
     const body_sink *sink;
@@ -81,8 +75,19 @@ struct request {
     stream *stream;
 };
 
+/* The limits of http.h; tests shorten them. */
+typedef struct http_limits {
+    unsigned head_ms, tls_ms, json_idle_ms, stream_idle_ms, keepalive_ms;
+    unsigned linger_ms;      /* for the client to close after the last answer */
+    unsigned idle_spared_ms; /* a connection idle for less is not shed when places are short */
+    unsigned sweep_ms;
+    unsigned connections;
+    size_t heads_bytes;
+} http_limits;
+
 struct http_server {
     http_opts opts;
+    http_limits limits;
     router *router;
     struct listening *listening;
     conn *conns;
@@ -90,6 +95,7 @@ struct http_server {
     size_t heads_bytes;    /* of all unfinished heads */
     unsigned n_deadlines;
     struct timer *sweep;
+    bool sweeping; /* the timer runs */
     char date[40];
     uint64_t date_s;
     bool closing;
@@ -103,15 +109,33 @@ struct http_server {
 void conn_new(http_server *s, sock *sk, http_tls *tls);
 void conn_write(conn *c, const void *p1, size_t n1, const void *p2, size_t n2);
 size_t conn_unsent(const conn *c);
-void conn_close(conn *c);          /* at once */
-void conn_answered(conn *c);       /* the answer is complete (handed to the socket) */
-void conn_read_body(conn *c);      /* somebody wants the body now */
-void conn_body_flow(conn *c);      /* a pause or a resume of the body's reader */
+void conn_close(conn *c);     /* at once */
+void conn_answered(conn *c);  /* the answer is complete (handed to the socket) */
+void conn_read_body(conn *c); /* somebody wants the body now */
+void conn_body_flow(conn *c); /* a pause or a resume of the body's reader */
 void conn_hijacked(conn *c);
-void conn_refuse(conn *c, int status, const char *text); /* answer without a request, then close */
-void conn_sweep(http_server *s, uint64_t now_ms);
-void conn_gone(http_server *s);    /* server.c: one connection less */
-const char *method_name(http_method m);
+void conn_overdue(conn *c);   /* its deadline has passed */
+void conn_refuse(conn *c, int status); /* answer without a handler, then close */
+void conn_close_gently(conn *c);       /* what is unsent still goes out */
+void conn_next(conn *c);               /* the message and its answer are over */
+
+/* ---- conn_message.c: bytes to requests; each says how many bytes it used ---- */
+size_t conn_head_begin(conn *c, const char *p, size_t n);
+size_t conn_head_feed(conn *c, const char *p, size_t n);
+size_t conn_body_feed(conn *c, const char *p, size_t n);
+void conn_body_broken(conn *c, err_class kind, const char *why);
+void conn_say_continue(conn *c);
+void conn_inbound_free(conn *c);
+
+/* ---- conn_time.c ---- */
+void sweep_begin(http_server *s);
+void deadline_set(conn *c, uint64_t after_ms);
+void deadline_clear(conn *c);
+void deadline_idle(conn *c);
+bool peer_hung_up(const conn *c); /* both ways, as opposed to a half-close */
+
+/* ---- server.c ---- */
+void conn_gone(http_server *s); /* one connection less */
 
 /* ---- request.c ---- */
 request *request_new(conn *c);
@@ -122,10 +146,9 @@ void request_body_end(request *r, err *e);
 
 /* ---- reply.c ---- */
 const char *status_text(int status);
-void reply_continue(conn *c);
 void stream_drained(stream *s);
 void stream_client_gone(stream *s);
-void reply_plain_error(conn *c, int status, const char *text); /* JSON, Connection: close */
+void reply_plain_error(conn *c, int status, const char *text); /* without a request; Connection: close */
 
 /* ---- middleware.c ---- */
 /* Version, OPTIONS, unclean paths, routes: runs the handler or answers itself. */

@@ -8,6 +8,23 @@
 
 enum { LENGTH_DIGITS_MAX = 19 };
 
+int blank_feed(uint8_t *seen, const char *p, size_t n, size_t *ret_used)
+{
+    size_t i = 0;
+
+    if (*seen == 0) {
+        *seen = p[0] == '\r' ? 1 : BLANK_OVER;
+        i = p[0] == '\r';
+    }
+    if (*seen == 1 && i < n) {
+        if (p[i++] != '\n')
+            return 400;
+        *seen = BLANK_OVER;
+    }
+    *ret_used = i;
+    return *seen == BLANK_OVER && i < n;
+}
+
 int head_scan_feed(head_scan *h, const char *p, size_t n, size_t *ret_used)
 {
     for (size_t i = 0; i < n; i++) {
@@ -80,13 +97,26 @@ static int request_line_check(http_head *h, const char *p, size_t n)
     return version_check(h, sp2 + 1, n - (size_t)(sp2 + 1 - p));
 }
 
+static bool field_is(const http_head *h, const head_field *f, const char *name)
+{
+    return strlen(name) == f->name_len && strncasecmp(h->text + f->name, name, f->name_len) == 0;
+}
+
+/* A folded line: a second line of Transfer-Encoding is a coding that we do not know. */
+static int folded_status(const http_head *h)
+{
+    return h->n_fields && field_is(h, &h->fields[h->n_fields - 1], "Transfer-Encoding") ? 501 : 400;
+}
+
 static int field_check(http_head *h, const char *p, size_t n)
 {
     const char *colon = memchr(p, ':', n), *value, *end = p + n;
 
+    if (*p == ' ' || *p == '\t')
+        return folded_status(h);
     if (!colon || colon == p)
         return 400;
-    for (const char *c = p; c < colon; c++) /* also refuses folded lines and blanks before the colon */
+    for (const char *c = p; c < colon; c++) /* no blank before the colon either */
         if (!is_token((unsigned char)*c))
             return 400;
     for (value = colon + 1; value < end && (*value == ' ' || *value == '\t');)
@@ -95,7 +125,7 @@ static int field_check(http_head *h, const char *p, size_t n)
         end--;
     for (const char *c = value; c < end; c++)
         if (((unsigned char)*c < ' ' && *c != '\t') || *c == 0x7F)
-            return 400;
+            return colon - p == 17 && strncasecmp(p, "Transfer-Encoding", 17) == 0 ? 501 : 400;
     if (h->n_fields == HTTP_HEADERS_MAX)
         return 431;
     if (h->n_fields == h->room) {
@@ -105,11 +135,6 @@ static int field_check(http_head *h, const char *p, size_t n)
     h->fields[h->n_fields++] = (head_field){(uint32_t)(p - h->text), (uint32_t)(colon - p),
                                             (uint32_t)(value - h->text), (uint32_t)(end - value)};
     return 0;
-}
-
-static bool field_is(const http_head *h, const head_field *f, const char *name)
-{
-    return strlen(name) == f->name_len && strncasecmp(h->text + f->name, name, f->name_len) == 0;
 }
 
 const char *head_value(const http_head *h, const char *name, size_t *ret_len)
@@ -123,11 +148,12 @@ const char *head_value(const http_head *h, const char *name, size_t *ret_len)
     return NULL;
 }
 
-/* Clients on unix sockets send paths, encoded or not; only what could hide a second meaning is refused. */
+/* Old clients on unix sockets send the encoded path; what could hide a second meaning is refused.
+ */
 static int host_check(const char *value, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (!isalnum((unsigned char)value[i]) && !strchr("-._~:[]%/!$&'()*+,;=", value[i]))
+        if (!isalnum((unsigned char)value[i]) && !strchr("-._~:[]%!$&'()*+,;=", value[i]))
             return 400;
     return 0;
 }
@@ -230,7 +256,7 @@ int head_check(http_head *h, const char *text, size_t n)
     int status;
 
     h->text = text;
-    for (eol = memchr(line, '\r', n); eol && line < end; line = eol + 2) {
+    for (; line < end; line = eol + 2) {
         eol = memchr(line, '\r', (size_t)(end - line));
         if (!eol)
             return 400;

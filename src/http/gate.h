@@ -9,6 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* ---- between two requests ---- */
+/* One blank line behind a request is skipped: *seen is 0 there, and BLANK_OVER where none may come.
+ * 0: all of p was skipped, 1: a head begins at *ret_used, 400: something else. */
+enum { BLANK_OVER = 2 };
+int blank_feed(uint8_t *seen, const char *p, size_t n, size_t *ret_used);
+
 /* ---- the head, byte by byte ---- */
 typedef struct head_scan {
     size_t seen;      /* bytes of this head so far */
@@ -31,12 +37,12 @@ typedef struct http_head {
     bool http_10;
     bool keep_alive, upgrade, chunked, has_length, expects_continue;
     uint64_t length;
-    head_field *fields; /* room for at least HTTP_HEADERS_MAX is not needed: grown with realloc */
+    head_field *fields; /* grown with realloc, at most HTTP_HEADERS_MAX */
     size_t n_fields, room;
 } http_head;
 
-/* Splits and checks text[0..n), which ends in an empty line.  0, or the status to refuse with.  fields
- * is to be freed by the caller in any case. */
+/* Splits and checks text[0..n), which ends in an empty line.  0, or the status to refuse with.  h begins
+ * zeroed; its fields are to be freed by the caller in any case. */
 int head_check(http_head *h, const char *text, size_t n);
 const char *head_value(const http_head *h, const char *name, size_t *ret_len); /* first of that name, or NULL */
 

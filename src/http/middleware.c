@@ -12,20 +12,17 @@
 
 enum { LOGGED_BODY_MAX = 4 << 10 };
 
-const char *method_name(http_method m)
-{
-    static const char *const names[METHOD_COUNT] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"};
-
-    return names[m];
-}
-
 /* ---- the debug log: bodies without their secrets ---- */
 
 static bool is_secret(const char *key, size_t n)
 {
-    static const char *const words[] = {"password", "passphrase", "secret", "jointoken", "unlockkey", "signingcakey",
-                                        "identitytoken", "registrytoken", "auth"};
+    static const char *const words[] = {"password",      "passphrase",      "secret",
+                                        "jointoken",     "unlockkey",       "signingcakey",
+                                        "identitytoken", "registrytoken",   "auth",
+                                        "data",          "x-registry-auth", "x-registry-config"};
 
+    if (memchr(key, '\\', n)) /* written so that we would have to decode it first */
+        return true;
     for (size_t i = 0; i < COUNT(words); i++)
         if (strlen(words[i]) == n && strncasecmp(words[i], key, n) == 0)
             return true;
@@ -41,7 +38,23 @@ static const char *string_end(const char *p)
     return *p ? p + 1 : p;
 }
 
-/* Copies JSON text; the string value of a secret key becomes "*****", any other value of it null. */
+/* The end of the JSON value at p, whatever it is. */
+static const char *value_end(const char *p)
+{
+    unsigned depth = 0;
+
+    for (; *p; p = *p == '"' ? string_end(p) : p + 1) {
+        if (strchr("{[", *p))
+            depth++;
+        else if (strchr("}],", *p) && !depth)
+            break;
+        else if (strchr("}]", *p))
+            depth--;
+    }
+    return p;
+}
+
+/* Copies JSON text; the value of a secret key becomes "*****". */
 static void mask(const char *p, buf *out)
 {
     while (*p) {
@@ -51,11 +64,9 @@ static void mask(const char *p, buf *out)
         buf_add(out, p, (size_t)(end - p));
         if (*p == '"' && *colon == ':' && end - p >= 2 && is_secret(p + 1, (size_t)(end - p - 2))) {
             buf_str(out, ":\"*****\"");
-            p = colon + 1 + strspn(colon + 1, " \t\r\n");
-            p = *p == '"' ? string_end(p) : p + strcspn(p, ",}]");
-        } else {
-            p = end;
+            end = value_end(colon + 1);
         }
+        p = end;
     }
 }
 
@@ -94,15 +105,18 @@ static bool version_fits(request *r)
     if (!r->target.has_version)
         return true;
     if (compare_version(&r->target, o->api_max) > 0) {
-        reply_error(r, err_new(ERR_INVALID, "client version %s is too new. Maximum supported API version is 1.%d",
-                               r->target.version, o->api_max));
+        reply_error(r,
+                    err_new(ERR_INVALID,
+                            "client version %s is too new. Maximum supported API version is 1.%d",
+                            r->target.version, o->api_max));
         return false;
     }
     if (compare_version(&r->target, o->api_min) < 0) {
-        text = xasprintf("client version %s is too old. Minimum supported API version is 1.%d, please upgrade your client to a "
+        text = xasprintf("client version %s is too old. Minimum supported API version is 1.%d, "
+                         "please upgrade your client to a "
                          "newer version\n",
                          r->target.version, o->api_min);
-        reply_bytes(r, ERR_INVALID, "text/plain; charset=utf-8", text, strlen(text));
+        reply_bytes(r, 400, "text/plain; charset=utf-8", text, strlen(text));
         return false;
     }
     r->version = r->target.minor;
@@ -115,8 +129,8 @@ static bool route_is_old_enough(request *r)
 
     if (r->version >= since)
         return true;
-    reply_error(r, err_new(ERR_INVALID, "%s %s requires minimum API version 1.%d", method_name(r->method), r->target.path,
-                           since));
+    reply_error(r, err_new(ERR_INVALID, "%s %s requires minimum API version 1.%d",
+                           method_name(r->method), r->target.path, since));
     return false;
 }
 

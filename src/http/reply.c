@@ -22,11 +22,26 @@ const char *status_text(int status)
         int status;
         const char *text;
     } texts[] = {
-        {101, "UPGRADED"}, {200, "OK"}, {201, "Created"}, {204, "No Content"}, {301, "Moved Permanently"},
-        {304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
-        {405, "Method Not Allowed"}, {408, "Request Timeout"}, {409, "Conflict"}, {413, "Request Entity Too Large"},
-        {417, "Expectation Failed"}, {431, "Request Header Fields Too Large"}, {499, "Client Closed Request"},
-        {500, "Internal Server Error"}, {501, "Not Implemented"}, {503, "Service Unavailable"},
+        {200, "OK"},
+        {201, "Created"},
+        {202, "Accepted"},
+        {204, "No Content"},
+        {301, "Moved Permanently"},
+        {304, "Not Modified"},
+        {400, "Bad Request"},
+        {401, "Unauthorized"},
+        {403, "Forbidden"},
+        {404, "Not Found"},
+        {405, "Method Not Allowed"},
+        {408, "Request Timeout"},
+        {409, "Conflict"},
+        {413, "Request Entity Too Large"},
+        {417, "Expectation Failed"},
+        {431, "Request Header Fields Too Large"},
+        {499, "Client Closed Request"},
+        {500, "Internal Server Error"},
+        {501, "Not Implemented"},
+        {503, "Service Unavailable"},
         {505, "HTTP Version Not Supported"},
     };
 
@@ -121,6 +136,7 @@ void reply_bytes(request *r, int status, const char *content_type, const void *p
     conn *c = r->c;
 
     if (!may_answer(r)) {
+        r->sink_ended = true;
         request_unref(r);
         return;
     }
@@ -165,11 +181,11 @@ void reply_error(request *r, err *e)
     auto_buf text = {0};
 
     if (status >= 500)
-        log_error("request failed", "method", method_name(r->method), "path", r->target.path, "status", status, "error",
-                  err_message(e));
+        log_error("request failed", "method", method_name(r->method), "path", r->target.path,
+                  "status", status, "error", err_message(e));
     else
-        log_debug("request refused", "method", method_name(r->method), "path", r->target.path, "status", status,
-                  "error", err_message(e));
+        log_debug("request refused", "method", method_name(r->method), "path", r->target.path,
+                  "status", status, "error", err_message(e));
     message_json(err_message(e), &text);
     err_free(e);
     reply_bytes(r, status, "application/json", text.data, text.len);
@@ -181,15 +197,9 @@ void reply_plain_error(conn *c, int status, const char *text)
 
     message_json(text, &body);
     head_start(&out, c->server, status, true, false);
-    buf_printf(&out, "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", body.len, body.data);
+    buf_printf(&out, "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", body.len,
+               body.data);
     conn_write(c, out.data, out.len, NULL, 0);
-}
-
-void reply_continue(conn *c)
-{
-    static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
-
-    conn_write(c, line, sizeof(line) - 1, NULL, 0);
 }
 
 /* ---- streams ---- */
@@ -248,7 +258,8 @@ static stream *stream_begin(stream *s)
     return s;
 }
 
-stream *reply_stream(request *r, int status, const char *content_type, const stream_ops *ops, void *arg)
+stream *reply_stream(request *r, int status, const char *content_type, const stream_ops *ops,
+                     void *arg)
 {
     stream *s = stream_new(r, ops, arg);
     auto_buf head = {0};
@@ -276,7 +287,9 @@ stream *reply_hijack(request *r, const char *content_type, const hijack_ops *ops
     if (r->c) {
         r->c->last = true;
         if (r->head.upgrade)
-            buf_printf(&head, "HTTP/1.1 101 UPGRADED\r\nContent-Type: %s\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n",
+            buf_printf(&head,
+                       "HTTP/1.1 101 UPGRADED\r\nContent-Type: %s\r\nConnection: "
+                       "Upgrade\r\nUpgrade: tcp\r\n\r\n",
                        content_type);
         else
             buf_printf(&head, "HTTP/1.1 200 OK\r\nContent-Type: %s\r\n\r\n", content_type);

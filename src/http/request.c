@@ -161,14 +161,19 @@ static err *content_type_check(const request *r)
     const char *type = head_value(&r->head, "Content-Type", &n);
 
     if (!type || !n)
-        return err_new(ERR_INVALID, "unsupported Content-Type header (): must be 'application/json'");
+        return err_new(ERR_INVALID,
+                       "unsupported Content-Type header (): must be 'application/json'");
     len = strcspn(type, "; \t\r");
     if (len > n)
         len = n;
     if (!memchr(type, '/', len) || len < 3)
-        return err_new(ERR_INVALID, "malformed Content-Type header (%.*s): mime: expected slash in media type", (int)n, type);
+        return err_new(ERR_INVALID,
+                       "malformed Content-Type header (%.*s): mime: expected slash in media type",
+                       (int)n, type);
     if (len != 16 || strncasecmp(type, "application/json", 16) != 0)
-        return err_new(ERR_INVALID, "unsupported Content-Type header (%.*s): must be 'application/json'", (int)n, type);
+        return err_new(ERR_INVALID,
+                       "unsupported Content-Type header (%.*s): must be 'application/json'", (int)n,
+                       type);
     return NULL;
 }
 

@@ -1,7 +1,7 @@
 /* router.c - method and path to a route, through a trie of path segments.
  *
- * A literal segment wins over {name}, which wins over {name...}; of several {name...} the one with the
- * longest fixed suffix wins.  The trie is built once and only read afterwards. */
+ * A literal segment wins over {name}, which wins over {name...}; of several {name...} the one with
+ * the longest fixed suffix wins.  The trie is built once and only read afterwards. */
 #include "router.h"
 #include <berth/mem.h>
 #include <berth/str.h>
@@ -193,7 +193,7 @@ bool router_find(const router *r, http_method method, const target *t, arena *a,
     search s = {method, t, a, ret};
 
     memset(ret, 0, sizeof(*ret));
-    if (!descend(&s, &r->root, 0))
+    if (t->slash_at_end || !descend(&s, &r->root, 0))
         return false;
     name_values(ret, a);
     return true;

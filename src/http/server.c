@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <utlist.h>
 
-enum { SWEEP_MS = 500, FIRST_LISTEN_FD = 3, PORT_PLAIN = 2375, PORT_TLS = 2376 };
+enum { FIRST_LISTEN_FD = 3, PORT_PLAIN = 2375, PORT_TLS = 2376 };
 
 typedef struct listening {
     http_server *server;
@@ -25,21 +25,28 @@ static http_server *dumped; /* the one whose connections SIGUSR1 prints */
 
 static void dump_connections(buf *out)
 {
-    static const char *const states[] = {"idle", "head", "body", "busy", "hijacked", "drain", "closing"};
+    static const char *const states[] = {"idle",     "head",  "body",   "busy",
+                                         "hijacked", "drain", "closing"};
 
     for (conn *c = dumped ? dumped->conns : NULL; c; c = c->next)
-        buf_printf(out, "connection %s %s %s %s unsent=%zu ahead=%zu\n", sock_peer(c->sock), states[c->state],
-                   c->r ? method_name(c->r->method) : "-", c->r && c->r->target.path ? c->r->target.path : "-",
-                   conn_unsent(c), c->ahead.len);
+        buf_printf(out, "connection %s %s %s %s unsent=%zu ahead=%zu\n", sock_peer(c->sock),
+                   states[c->state], c->r ? method_name(c->r->method) : "-",
+                   c->r && c->r->target.path ? c->r->target.path : "-", conn_unsent(c),
+                   c->ahead.len);
 }
 
-static void on_sweep(void *arg)
-{
-    http_server *s = arg;
-
-    if (s->n_deadlines)
-        conn_sweep(s, loop_now_ms());
-}
+static const http_limits limits = {
+    .head_ms = HTTP_HEAD_TIMEOUT_MS,
+    .tls_ms = HTTP_TLS_TIMEOUT_MS,
+    .json_idle_ms = HTTP_JSON_IDLE_MS,
+    .stream_idle_ms = HTTP_STREAM_IDLE_MS,
+    .keepalive_ms = HTTP_TCP_KEEPALIVE_MS,
+    .linger_ms = 2000,
+    .idle_spared_ms = 10 * 1000,
+    .sweep_ms = 500,
+    .connections = HTTP_CONNECTIONS_MAX,
+    .heads_bytes = HTTP_HEADS_TOTAL_MAX,
+};
 
 http_server *http_server_new(const http_opts *opts)
 {
@@ -48,12 +55,12 @@ http_server *http_server_new(const http_opts *opts)
     static const route *const none[] = {NULL};
 
     s->opts = *opts;
+    s->limits = limits;
     buf_printf(&common, "Server: %s\r\n", opts->server_header);
     for (const char *const *h = opts->extra_headers; h && *h; h++)
         buf_printf(&common, "%s\r\n", *h);
     s->common = buf_take(&common);
     s->router = router_new(none);
-    s->sweep = timer_every("http.sweep", SWEEP_MS, on_sweep, s);
     if (!dumped) {
         dumped = s;
         loop_on_dump(dump_connections);
@@ -65,7 +72,8 @@ void http_server_set_routes(http_server *s, const route *const *tables)
 {
     router *old = s->router;
 
-    s->router = router_new(tables); /* requests in flight keep their route, whose table is the caller's */
+    s->router =
+        router_new(tables); /* requests in flight keep their route, whose table is the caller's */
     router_free(old);
 }
 
@@ -108,7 +116,7 @@ static void closed_check(http_server *s)
 
 void conn_gone(http_server *s)
 {
-    if (s->n_conns-- >= HTTP_CONNECTIONS_MAX && !s->closing)
+    if (s->n_conns-- >= s->limits.connections && !s->closing)
         pause_all(s, false);
     closed_check(s);
 }
@@ -141,14 +149,17 @@ static err *listen_unix(http_server *s, const char *path, const char *group)
 }
 
 /* "host:port", "[v6]:port", ":port", "host", "" */
-static err *host_port_split(const char *text, unsigned otherwise, char **ret_host, unsigned *ret_port)
+static err *host_port_split(const char *text, unsigned otherwise, char **ret_host,
+                            unsigned *ret_port)
 {
     const char *bracket = *text == '[' ? strchr(text, ']') : NULL;
     const char *colon = strrchr(bracket ? bracket : text, ':');
     uint64_t port = otherwise;
 
     if ((*text == '[' && !bracket) || strpbrk(text, "/@?# "))
-        return err_new(ERR_INVALID, "invalid bind address (%s): should not contain a path or user information", text);
+        return err_new(ERR_INVALID,
+                       "invalid bind address (%s): should not contain a path or user information",
+                       text);
     if (colon && colon[1] && (!str_to_uint64(colon + 1, &port) || port > 65535))
         return err_new(ERR_INVALID, "invalid bind address (%s): invalid port", text);
     if (bracket)
@@ -174,7 +185,7 @@ static err *listen_fd(http_server *s, int fd, http_tls *tls)
 {
     listening *l = listening_new(s, tls);
     err *e = fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? err_errno(errno, "descriptor %d", fd)
-                                                 : listener_fd(fd, &events, l, &l->l);
+                                                : listener_fd(fd, &events, l, &l->l);
 
     if (!e && listener_is_unix(l->l))
         l->tls = NULL;
@@ -189,12 +200,18 @@ static err *listen_activated(http_server *s, const char *which, http_tls *tls)
     uint64_t n = 0, one = 0;
     int64_t owner = 0;
 
-    if (!fds || !str_to_uint64(fds, &n) || !n || n > 1024 || (pid && (!str_to_int64(pid, &owner) || owner != getpid())))
-        return err_new(ERR_INVALID, "no sockets found via socket activation: make sure the service was started by systemd");
+    if (!fds || !str_to_uint64(fds, &n) || !n || n > 1024 ||
+        (pid && (!str_to_int64(pid, &owner) || owner != getpid())))
+        return err_new(
+            ERR_INVALID,
+            "no sockets found via socket activation: make sure the service was started by systemd");
     if (!all && !str_to_uint64(which, &one))
-        return err_new(ERR_INVALID, "failed to parse systemd fd address: should be a number: %s", which);
+        return err_new(ERR_INVALID, "failed to parse systemd fd address: should be a number: %s",
+                       which);
     if (!all && (one < FIRST_LISTEN_FD || one >= FIRST_LISTEN_FD + n))
-        return err_new(ERR_INVALID, "no sockets found via socket activation: make sure the service was started by systemd");
+        return err_new(
+            ERR_INVALID,
+            "no sockets found via socket activation: make sure the service was started by systemd");
     for (int fd = FIRST_LISTEN_FD; fd < FIRST_LISTEN_FD + (int)n; fd++) {
         if (all || fd == (int)one)
             TRY(listen_fd(s, fd, tls));
@@ -217,7 +234,8 @@ err *http_server_listen(http_server *s, const char *address, const char *group, 
         return listen_tcp(s, rest, tls);
     if (str_starts(address, "fd://"))
         return listen_activated(s, rest, tls);
-    return err_new(ERR_INVALID, "invalid protocol format: \"%.*s\"", (int)(rest - 3 - address), address);
+    return err_new(ERR_INVALID, "invalid protocol format: \"%.*s\"", (int)(rest - 3 - address),
+                   address);
 }
 
 unsigned http_server_port(const http_server *s)

@@ -1,8 +1,10 @@
 /* target.c - the request target taken apart: version prefix, path segments, query.
  *
- * Segments are split before they are decoded, so an encoded slash stays inside its segment.  Pure functions. */
+ * Segments are split before they are decoded, so an encoded slash stays inside its segment.  Pure
+ * functions. */
 #include "target.h"
 #include <berth/buf.h>
+#include <berth/mem.h>
 #include <berth/str.h>
 #include <ctype.h>
 #include <string.h>
@@ -63,7 +65,7 @@ static int query_parse(target *t, const char *p, size_t n, arena *a)
     return 0;
 }
 
-/* "v1.51": digits and dots behind a v, a dot among them. */
+/* "v1.51": digits and dots behind a v. */
 static bool version_parse(target *t, const char *s)
 {
     const char *p = s + 1;
@@ -87,61 +89,99 @@ static bool is_dots(const char *s)
     return str_eq(s, ".") || str_eq(s, "..");
 }
 
-/* Where an unclean path leads, as Go's path.Clean has it. */
-static const char *cleaned(char *const *segments, size_t n, bool slash_at_end, arena *a)
+static void encode(const char *s, buf *out)
 {
-    auto_strv kept = {0};
+    for (; *s; s++) {
+        if (isalnum((unsigned char)*s) || strchr("-._~!$&'()*+,;=:@", *s))
+            buf_char(out, *s);
+        else
+            buf_printf(out, "%%%02X", (unsigned char)*s);
+    }
+}
+
+/* Where an unclean path leads, as Go's path.Clean has it. */
+static const char *cleaned(const target *t, const char *query, size_t n_query, arena *a)
+{
+    auto_free size_t *kept = xcalloc(t->n_segments + 1, sizeof(*kept));
+    size_t n = 0;
     auto_buf out = {0};
 
-    for (size_t i = 0; i < n; i++) {
-        if (!*segments[i] || str_eq(segments[i], "."))
-            continue;
-        if (!str_eq(segments[i], ".."))
-            strv_push(&kept, segments[i]);
-        else if (kept.n)
-            strv_pop(&kept);
+    for (size_t i = 0; i < t->n_segments; i++) {
+        if (str_eq(t->segments[i], ".."))
+            n -= n > 0;
+        else if (*t->segments[i] && !str_eq(t->segments[i], "."))
+            kept[n++] = i;
     }
-    for (size_t i = 0; i < kept.n; i++)
-        buf_printf(&out, "/%s", kept.v[i]);
-    if (slash_at_end || !out.len)
+    for (size_t i = 0; i < n; i++) {
         buf_char(&out, '/');
-    return arena_strdup(a, out.data);
+        encode(t->segments[kept[i]], &out);
+    }
+    if (t->slash_at_end || !n)
+        buf_char(&out, '/');
+    if (n_query)
+        buf_char(&out, '?');
+    buf_add(&out, query, n_query);
+    return arena_strndup(a, out.data, out.len);
 }
 
 static const char *joined(const target *t, arena *a)
 {
-    auto_buf out = {0};
+    size_t room = 2;
+    char *path, *to;
 
     for (size_t i = 0; i < t->n_segments; i++)
-        buf_printf(&out, "/%s", t->segments[i]);
-    return arena_strdup(a, out.len ? out.data : "/");
+        room += strlen(t->segments[i]) + 1;
+    path = to = arena_alloc(a, room);
+    for (size_t i = 0; i < t->n_segments; i++) {
+        *to++ = '/';
+        to = stpcpy(to, t->segments[i]);
+    }
+    if (t->slash_at_end || !t->n_segments)
+        *to++ = '/';
+    return path;
 }
 
-static int path_parse(target *t, const char *p, size_t n, arena *a)
+/* "/a/b" into segments; a slash at the end makes no empty one. */
+static int segments_parse(target *t, const char *p, size_t n, arena *a, bool *ret_unclean)
 {
-    bool unclean = false, slash_at_end = n > 1 && p[n - 1] == '/';
     const char *end = p + n;
+    size_t room = 1;
 
+    for (const char *c = p; c < end; c++)
+        room += *c == '/';
+    if (room > SEGMENTS_MAX)
+        return 404;
+    t->segments = arena_alloc(a, room * sizeof(*t->segments));
     for (p++; p <= end; p++) {
         const char *slash = memchr(p, '/', (size_t)(end - p));
-        size_t len = slash ? (size_t)(slash - p) : (size_t)(end - p);
+        size_t len = (size_t)((slash ? slash : end) - p);
         char *segment = decode(p, len, false, a);
 
         if (!segment)
             return 400;
-        if (t->n_segments == SEGMENTS_MAX)
-            return 404;
-        if (len || slash) { /* a slash at the end makes no empty segment */
-            unclean |= !len || is_dots(segment);
+        if (len || slash) {
+            *ret_unclean |= !len || is_dots(segment);
             t->segments[t->n_segments++] = segment;
         }
         p += len;
     }
+    t->slash_at_end = t->n_segments && end[-1] == '/';
+    return 0;
+}
+
+static int path_parse(target *t, const char *p, size_t n, const char *query, size_t n_query,
+                      arena *a)
+{
+    bool unclean = false;
+    int status = segments_parse(t, p, n, a, &unclean);
+
+    if (status)
+        return status;
     if (unclean)
-        t->clean_path = cleaned(t->segments, t->n_segments, slash_at_end, a);
+        t->clean_path = cleaned(t, query, n_query, a);
     if (t->n_segments && version_parse(t, t->segments[0])) {
         t->n_segments--;
-        memmove(t->segments, t->segments + 1, t->n_segments * sizeof(t->segments[0]));
+        t->segments++;
     }
     t->path = joined(t, a);
     return 0;
@@ -150,32 +190,45 @@ static int path_parse(target *t, const char *p, size_t n, arena *a)
 /* "http://host/path" counts as "/path". */
 static void skip_authority(const char **p, size_t *n)
 {
-    const char *slashes = memmem(*p, *n, "://", 3);
-    const char *path = slashes ? memchr(slashes + 3, '/', *n - (size_t)(slashes + 3 - *p)) : NULL;
+    const char *slashes = **p == '/' ? NULL : memmem(*p, *n, "://", 3);
+    size_t skip;
 
-    if (**p == '/' || !slashes)
+    if (!slashes)
         return;
-    *n = path ? *n - (size_t)(path - *p) : 1;
-    *p = path ? path : "/";
+    skip = (size_t)(slashes + 3 - *p);
+    while (skip < *n && !strchr("/?", (*p)[skip]))
+        skip++;
+    if (skip < *n && (*p)[skip] == '/') {
+        *p += skip;
+        *n -= skip;
+    } else { /* nothing or a query behind the host */
+        *p = "/";
+        *n = 1;
+    }
 }
 
 int target_parse(target *t, const char *uri, size_t n, arena *a)
 {
-    const char *mark;
-    int status = 0;
+    const char *mark, *query;
+    size_t n_path, n_query;
+    int status;
 
     memset(t, 0, sizeof(*t));
+    if (!n)
+        return 400;
     skip_authority(&uri, &n);
     if ((mark = memchr(uri, '#', n)))
         n = (size_t)(mark - uri);
-    mark = memchr(uri, '?', n);
     if (n == 1 && *uri == '*') { /* OPTIONS * */
         t->path = "*";
         return 0;
     }
     if (!n || *uri != '/')
         return 400;
-    if (mark)
-        status = query_parse(t, mark + 1, n - (size_t)(mark + 1 - uri), a);
-    return status ? status : path_parse(t, uri, mark ? (size_t)(mark - uri) : n, a);
+    mark = memchr(uri, '?', n);
+    n_path = mark ? (size_t)(mark - uri) : n;
+    query = mark ? mark + 1 : "";
+    n_query = mark ? n - n_path - 1 : 0;
+    status = n_query ? query_parse(t, query, n_query, a) : 0;
+    return status ? status : path_parse(t, uri, n_path, query, n_query, a);
 }

@@ -1,7 +1,8 @@
-/* tls.c - TLS for listeners through mbedTLS: 1.2 and up, AEAD suites, client certificates on demand.
+/* tls.c - TLS for listeners through mbedTLS: 1.2 and up, AEAD suites, client certificates on
+ * demand.
  *
- * A session has no I/O of its own: ciphertext is fed in, mbedTLS reads it from there and writes to the
- * socket, whose queue is the bound.  One context, one thread.  Loop thread only. */
+ * A session has no I/O of its own: ciphertext is fed in, mbedTLS reads it from there and writes to
+ * the socket, whose queue is the bound.  One context, one thread.  Loop thread only. */
 #include "tls.h"
 #include <berth/buf.h>
 #include <berth/log.h>
@@ -34,14 +35,18 @@ struct tls_session {
     void *arg;
     const char *in; /* ciphertext being fed, not yet read by mbedTLS */
     size_t in_len;
-    buf waiting;    /* plaintext from before the handshake was over */
+    buf waiting; /* plaintext from before the handshake was over */
     bool up, eof_told;
 };
 
 static const int suites[] = {
-    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-    MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256, 0,
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    MBEDTLS_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    MBEDTLS_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    MBEDTLS_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+    0,
 };
 static const char *alpn[] = {"http/1.1", NULL};
 
@@ -58,8 +63,8 @@ static err *load(http_tls *t, const http_tls_opts *o)
     static const char personal[] = "berth listener";
     int rc;
 
-    rc = mbedtls_ctr_drbg_seed(&t->random, mbedtls_entropy_func, &t->entropy, (const unsigned char *)personal,
-                               sizeof(personal));
+    rc = mbedtls_ctr_drbg_seed(&t->random, mbedtls_entropy_func, &t->entropy,
+                               (const unsigned char *)personal, sizeof(personal));
     if (rc)
         return tls_error(rc, "seed the random generator for", "TLS");
     if ((rc = mbedtls_x509_crt_parse_file(&t->cert, o->cert_file)))
@@ -67,11 +72,12 @@ static err *load(http_tls *t, const http_tls_opts *o)
     if ((rc = mbedtls_pk_parse_keyfile(&t->key, o->key_file, NULL)))
         return tls_error(rc, "load X509 key pair: read key", o->key_file);
     if ((rc = mbedtls_pk_check_pair(&t->cert.pk, &t->key)))
-        return tls_error(rc, "load X509 key pair: the key does not belong to certificate", o->cert_file);
+        return tls_error(rc, "load X509 key pair: the key does not belong to certificate",
+                         o->cert_file);
     if (o->ca_file && (rc = mbedtls_x509_crt_parse_file(&t->ca, o->ca_file)))
         return tls_error(rc, "read CA certificate", o->ca_file);
-    rc = mbedtls_ssl_config_defaults(&t->config, MBEDTLS_SSL_IS_SERVER, MBEDTLS_SSL_TRANSPORT_STREAM,
-                                     MBEDTLS_SSL_PRESET_DEFAULT);
+    rc = mbedtls_ssl_config_defaults(&t->config, MBEDTLS_SSL_IS_SERVER,
+                                     MBEDTLS_SSL_TRANSPORT_STREAM, MBEDTLS_SSL_PRESET_DEFAULT);
     if (!rc)
         rc = mbedtls_ssl_conf_own_cert(&t->config, &t->cert, &t->key);
     if (!rc)
@@ -95,7 +101,8 @@ err *http_tls_new(const http_tls_opts *opts, http_tls **ret_tls)
         return e;
     }
     mbedtls_ssl_conf_rng(&t->config, mbedtls_ctr_drbg_random, &t->random);
-    mbedtls_ssl_conf_min_version(&t->config, MBEDTLS_SSL_MAJOR_VERSION_3, MBEDTLS_SSL_MINOR_VERSION_3);
+    mbedtls_ssl_conf_min_version(&t->config, MBEDTLS_SSL_MAJOR_VERSION_3,
+                                 MBEDTLS_SSL_MINOR_VERSION_3);
     mbedtls_ssl_conf_ciphersuites(&t->config, suites);
     mbedtls_ssl_conf_renegotiation(&t->config, MBEDTLS_SSL_RENEGOTIATION_DISABLED);
     if (opts->ca_file) {
@@ -160,8 +167,8 @@ static bool client_is_for_clients(const tls_session *t)
 {
     const mbedtls_x509_crt *peer = mbedtls_ssl_get_peer_cert(&t->ssl);
 
-    return !peer || !mbedtls_x509_crt_check_extended_key_usage(peer, MBEDTLS_OID_CLIENT_AUTH,
-                                                               MBEDTLS_OID_SIZE(MBEDTLS_OID_CLIENT_AUTH));
+    return !peer || !mbedtls_x509_crt_check_extended_key_usage(
+                        peer, MBEDTLS_OID_CLIENT_AUTH, MBEDTLS_OID_SIZE(MBEDTLS_OID_CLIENT_AUTH));
 }
 
 static bool handshake(tls_session *t)
