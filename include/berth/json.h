@@ -14,7 +14,7 @@
  *   NUM        double            any number
  *   BOOL       bool
  *   OPT_BOOL   json_opt_bool     {.set, .b}
- *   STRS       json_strs         {.v, .n, .set}: a list of strings; nil encodes as null
+ *   STRS       json_strs         {.v, .n, .set}: a list of strings, NULL behind the last; nil encodes as null
  *   CMD        json_strs         as STRS, and a lone string decodes as a list of one
  *   MAP        json_map          string to string, in order; nil encodes as null
  *   SET        json_strs         {"80/tcp": {}}: the keys; nil encodes as null

@@ -12,7 +12,7 @@ static void *grown(arena *a, void *old, size_t n, size_t size)
 
     if (n & (n - 1))
         return old;
-    fresh = arena_alloc(a, (n ? n * 2 : 1) * size);
+    fresh = arena_alloc(a, json_room(n + 1) * size);
     if (n)
         memcpy(fresh, old, n * size);
     return fresh;

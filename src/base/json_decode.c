@@ -82,7 +82,7 @@ static err *decode_strs(const decoder *d, const cJSON *j, json_strs *ret, bool o
     const cJSON *item;
 
     if (or_one && cJSON_IsString(j)) {
-        list.v = arena_alloc(d->a, sizeof(*list.v));
+        list.v = arena_alloc(d->a, json_room(1) * sizeof(*list.v));
         TRY(decode_string(d, j, &list.v[list.n++], p));
         *ret = list;
         return NULL;

@@ -14,14 +14,15 @@
 must_check err *json_scan(const char *text, size_t n, buf *marked);
 void json_unmark_longs(char *text); /* in compact JSON: "\u0001i:123" becomes 123 again */
 
-/* How many elements a list of n has room for: the smallest power of two that holds them. */
+/* How many elements a list of n has room for: the smallest power of two that holds them, and one more that
+ * stays zero, so that a list of strings ends with NULL. */
 static inline size_t json_room(size_t n)
 {
     size_t room = 1;
 
     while (room < n)
         room *= 2;
-    return room;
+    return room + 1;
 }
 
 static inline bool json_is_long(const char *s)

@@ -34,8 +34,8 @@ static int64_t floor_div(int64_t a, int64_t b)
 /* The fraction in nine digits goes behind the seconds; its trailing zeros are cut unless fixed. */
 static void format(int64_t ns, bool fixed, char out[TIME_TEXT])
 {
-    time_t seconds = (time_t)floor_div(ns, NS_PER_S);
-    int64_t fraction = ns - seconds * NS_PER_S;
+    time_t seconds;
+    int64_t fraction;
     struct tm tm;
     size_t n;
 
@@ -43,6 +43,8 @@ static void format(int64_t ns, bool fixed, char out[TIME_TEXT])
         snprintf(out, TIME_TEXT, "0001-01-01T00:00:00%sZ", fixed ? ".000000000" : "");
         return;
     }
+    seconds = (time_t)floor_div(ns, NS_PER_S);
+    fraction = ns - seconds * NS_PER_S;
     gmtime_r(&seconds, &tm);
     n = strftime(out, TIME_TEXT, "%Y-%m-%dT%H:%M:%S", &tm);
     if (fraction || fixed) {
