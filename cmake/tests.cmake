@@ -74,7 +74,7 @@ foreach(source ${fuzz_sources})
 endforeach()
 
 # Wire and fault tests drive a real daemon with real clients: one after the other.
-find_program(PYTHON3 python3)
+find_program(PYTHON3 python3 PATHS /usr/bin NO_DEFAULT_PATH) # the one that the packages of the tests belong to
 foreach(kind wire fault)
     file(GLOB python_tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/test/${kind}/test_*.py)
     foreach(source ${python_tests})
