@@ -1,0 +1,10 @@
+/* load.h - one request, again and again, on every connection. */
+#ifndef BENCH_LOAD_H
+#define BENCH_LOAD_H
+
+#include "bench.h"
+
+/* phase names its histogram. */
+err *load_run(bench *b, const char *phase, const char *path);
+
+#endif
