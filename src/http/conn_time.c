@@ -10,14 +10,14 @@
 
 static bool is_crowded(const http_server *s)
 {
-    return s->n_conns > s->limits.connections / 10 * 9;
+    return s->n_conns > s->limits.connections - s->limits.connections / 10;
 }
 
 /* When nearly all places are taken, who has not asked for long gives his up, the longest idle
  * first. */
 static void shed_idle(http_server *s, uint64_t now_ms)
 {
-    unsigned excess = s->n_conns - s->limits.connections / 10 * 9;
+    unsigned excess = s->n_conns - s->limits.connections - s->limits.connections / 10;
     conn *c;
 
     DL_FOREACH (s->conns, c) {

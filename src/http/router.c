@@ -193,7 +193,7 @@ bool router_find(const router *r, http_method method, const target *t, arena *a,
     search s = {method, t, a, ret};
 
     memset(ret, 0, sizeof(*ret));
-    if (t->slash_at_end || !descend(&s, &r->root, 0))
+    if (t->slash_at_end || *t->path != '/' || !descend(&s, &r->root, 0))
         return false;
     name_values(ret, a);
     return true;

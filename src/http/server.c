@@ -93,7 +93,7 @@ static void on_accept(void *arg, sock *sk)
     listening *l = arg;
 
     conn_new(l->server, sk, l->tls);
-    if (l->server->n_conns >= HTTP_CONNECTIONS_MAX)
+    if (l->server->n_conns >= l->server->limits.connections)
         pause_all(l->server, true);
 }
 
