@@ -15,6 +15,7 @@
 #include <mbedtls/ssl.h>
 #include <mbedtls/ssl_ciphersuites.h>
 #include <mbedtls/x509_crt.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,11 +51,16 @@ static const int suites[] = {
 };
 static const char *alpn[] = {"http/1.1", NULL};
 
+/* mbedTLS tells only "read failed" of a file: errno, which it leaves alone, says why.  A positive code
+ * counts the certificates of a file that could not be read. */
 static err *tls_error(int code, const char *what, const char *name)
 {
-    char text[128];
+    char text[128] = "not all certificates in it can be read";
 
-    mbedtls_strerror(code, text, sizeof(text));
+    if (code == MBEDTLS_ERR_X509_FILE_IO_ERROR || code == MBEDTLS_ERR_PK_FILE_IO_ERROR)
+        return err_errno(errno, "could not %s \"%s\"", what, name);
+    if (code < 0)
+        mbedtls_strerror(code, text, sizeof(text));
     return err_new(ERR_INVALID, "could not %s \"%s\": %s", what, name, text);
 }
 
@@ -68,9 +74,9 @@ static err *load(http_tls *t, const http_tls_opts *o)
     if (rc)
         return tls_error(rc, "seed the random generator for", "TLS");
     if ((rc = mbedtls_x509_crt_parse_file(&t->cert, o->cert_file)))
-        return tls_error(rc, "load X509 key pair: read certificate", o->cert_file);
+        return tls_error(rc, "load X509 key pair: certificate", o->cert_file);
     if ((rc = mbedtls_pk_parse_keyfile(&t->key, o->key_file, NULL)))
-        return tls_error(rc, "load X509 key pair: read key", o->key_file);
+        return tls_error(rc, "load X509 key pair: key", o->key_file);
     if ((rc = mbedtls_pk_check_pair(&t->cert.pk, &t->key)))
         return tls_error(rc, "load X509 key pair: the key does not belong to certificate",
                          o->cert_file);
