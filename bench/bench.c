@@ -141,12 +141,12 @@ void bench_done(bench *b)
 
 /* ---- asking ---- */
 
-void bench_render(const bench *b, buf *out, const char *method, const char *path,
-                  const char *body)
+void bench_render(const bench *b, buf *out, const char *method, const char *path, const char *body)
 {
     const char *version = b->opt->api_version;
 
-    buf_printf(out, "%s %s%s%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: berth-bench/" BERTH_VERSION "\r\n",
+    buf_printf(out,
+               "%s %s%s%s HTTP/1.1\r\nHost: %s\r\nUser-Agent: berth-bench/" BERTH_VERSION "\r\n",
                method, version ? "/v" : "", str_or(version, ""), path, b->to->authority);
     if (body)
         buf_printf(out, "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",

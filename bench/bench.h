@@ -1,4 +1,5 @@
-/* bench.h - one measurement: the loop, the server, the report, and what every scenario needs of them.
+/* bench.h - one measurement: the loop, the server, the report, and what every scenario needs of
+ * them.
  *
  * Preparing and cleaning up are plain calls that run the loop until they are answered; only what is
  * measured is asynchronous.  Loop thread only. */
@@ -20,24 +21,23 @@ struct bench {
     uv_loop_t loop;
     endpoint *to;
     report *report;
-    client *side;        /* for calls beside what is measured; NULL: no server */
-    int interrupts;      /* ctrl-C so far: the first ends measuring, the second waiting */
+    client *side;   /* for calls beside what is measured; NULL: no server */
+    int interrupts; /* ctrl-C so far: the first ends measuring, the second waiting */
     char run_id[RUN_ID_DIGITS + 1]; /* label of everything this run creates */
-    char *subject;       /* id of the container that prepare made; NULL: none */
-    void (*beat)(void *arg); /* ten times a second while the loop runs; NULL: nobody asks */
+    char *subject;                  /* id of the container that prepare made; NULL: none */
+    void (*beat)(void *arg);        /* ten times a second while the loop runs; NULL: nobody asks */
     void *beat_arg;
     struct bench_clock *clock;
 };
 
 must_check err *bench_init(bench *b, const options *opt);
-void bench_done(bench *b); /* also after a bench_init that failed */
+void bench_done(bench *b);       /* also after a bench_init that failed */
 void bench_clear_line(bench *b); /* of the progress, which ends */
 
 /* A whole request into out; body NULL: none. */
-void bench_render(const bench *b, buf *out, const char *method, const char *path,
-                  const char *body);
-/* Ask beside the measurement and wait.  An error is a missing or a non-2xx answer (the server's words).
- * *ret_body may be NULL: not wanted; the caller frees it. */
+void bench_render(const bench *b, buf *out, const char *method, const char *path, const char *body);
+/* Ask beside the measurement and wait.  An error is a missing or a non-2xx answer (the server's
+ * words). *ret_body may be NULL: not wanted; the caller frees it. */
 must_check err *bench_call(bench *b, const char *method, const char *path, const char *body,
                            char **ret_body);
 /* Run the loop until *flag, for so long at most, or until ctrl-C came patience times in all. */

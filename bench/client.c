@@ -12,7 +12,8 @@
 #include <llhttp.h>
 #include <string.h>
 
-#define RETRY_NS INT64_C(10000000) /* rest after an attempt that failed: a dead server costs no CPU */
+#define RETRY_NS \
+    INT64_C(10000000) /* rest after an attempt that failed: a dead server costs no CPU */
 
 typedef struct wire {
     union {
@@ -141,8 +142,9 @@ static void destroy(client *c)
     mem_freep(&c);
 }
 
-/* Everything that waited on the wire is answered with the reason.  Whoever asks again meanwhile asks a
- * new wire, and so does what was asked after the last answer of a wire that the server closes. */
+/* Everything that waited on the wire is answered with the reason.  Whoever asks again meanwhile
+ * asks a new wire, and so does what was asked after the last answer of a wire that the server
+ * closes. */
 static void lose(client *c, const char *reason)
 {
     size_t n = c->last_answer ? c->stale : c->count;
@@ -269,7 +271,8 @@ static void on_alloc(uv_handle_t *handle, size_t wanted, uv_buf_t *b)
     *b = uv_buf_init(bytes, sizeof bytes);
 }
 
-/* Decrypts and encrypts as far as it goes; false when the session has ended (and the wire with it). */
+/* Decrypts and encrypts as far as it goes; false when the session has ended (and the wire with it).
+ */
 static bool step_tls(client *c)
 {
     bool closed = false;

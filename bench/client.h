@@ -1,8 +1,8 @@
 /* client.h - one connection that carries questions and their answers, in order, and is opened again
  * when it is lost.
  *
- * Every question is answered exactly once, from the loop: with the server's status, or with status 0
- * and the reason.  Loop thread only. */
+ * Every question is answered exactly once, from the loop: with the server's status, or with status
+ * 0 and the reason.  Loop thread only. */
 #ifndef BENCH_CLIENT_H
 #define BENCH_CLIENT_H
 
@@ -24,10 +24,10 @@ typedef struct answer {
 typedef struct question {
     const char *bytes; /* the whole request; copied */
     size_t n;
-    bool keep_body;    /* up to CLIENT_BODY_MAX bytes */
-    bool endless;      /* never times out */
-    void (*head)(void *arg, int status);                  /* NULL: nobody asks */
-    void (*piece)(void *arg, const char *p, size_t n);    /* of the body; NULL: nobody asks */
+    bool keep_body;                                    /* up to CLIENT_BODY_MAX bytes */
+    bool endless;                                      /* never times out */
+    void (*head)(void *arg, int status);               /* NULL: nobody asks */
+    void (*piece)(void *arg, const char *p, size_t n); /* of the body; NULL: nobody asks */
     void (*done)(void *arg, const answer *a);
     void *arg;
 } question;

@@ -14,7 +14,7 @@ void container_create(worker *w, buf *out);
 bool container_created(worker *w, const char *body); /* keeps the id */
 void container_start(worker *w, buf *out);
 void container_wait(worker *w, buf *out);
-bool container_waited(worker *w, const char *body);  /* exit status 0 */
+bool container_waited(worker *w, const char *body); /* exit status 0 */
 void container_delete(worker *w, buf *out);
 
 #endif

@@ -1,7 +1,7 @@
 /* crew.c - connections that are kept busy with operations, at their own speed or by plan.
  *
- * A free slot waits on a stack.  With a plan (--rate) a timerfd wakes the crew to the nanosecond when
- * the next operation is due; libuv's timers know milliseconds only.  Loop thread only. */
+ * A free slot waits on a stack.  With a plan (--rate) a timerfd wakes the crew to the nanosecond
+ * when the next operation is due; libuv's timers know milliseconds only.  Loop thread only. */
 #include "crew.h"
 #include <berth/mem.h>
 #include <berth/timefmt.h>
@@ -93,8 +93,8 @@ static void crew_begin(crew *w, size_t connections, size_t pipeline, void *arg)
     for (size_t i = 0; i < w->n_clients; i++)
         w->clients[i] = client_new(&w->b->loop, w->b->to);
     for (size_t i = 0; i < w->n_slots; i++) {
-        w->slots[i] = (slot){.crew = w, .b = w->b, .client = w->clients[i % w->n_clients],
-                             .index = i, .arg = arg};
+        w->slots[i] = (slot){
+            .crew = w, .b = w->b, .client = w->clients[i % w->n_clients], .index = i, .arg = arg};
         w->free[w->n_slots - 1 - i] = &w->slots[i];
     }
     w->n_free = w->n_slots;
@@ -154,8 +154,7 @@ void crew_run(bench *b, size_t connections, size_t pipeline, void (*begin)(slot 
 
     crew_begin(&w, connections, pipeline, arg);
     hand_out(&w);
-    while (b->interrupts < 2 &&
-           (w.n_free < w.n_slots || !pace_over(&w.pace, time_mono_ns())))
+    while (b->interrupts < 2 && (w.n_free < w.n_slots || !pace_over(&w.pace, time_mono_ns())))
         uv_run(&b->loop, UV_RUN_ONCE);
     if (w.marked) {
         report_elapsed(b->report, w.last_ns - w.marked_ns);

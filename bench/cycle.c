@@ -13,12 +13,18 @@ typedef struct cycle {
 
 static void go_on(worker *w);
 
+static void forget_ids(worker *w)
+{
+    mem_freep(&w->id);
+    mem_freep(&w->exec_id);
+    w->id = w->exec_id = NULL;
+}
+
 static void end_cycle(worker *w)
 {
     if (w->slot->counted && !w->failed)
         histogram_record(report_phase(w->b->report, "total"), w->total_ns);
-    mem_freep(&w->id);
-    mem_freep(&w->exec_id);
+    forget_ids(w);
     slot_done(w->slot, !w->failed);
 }
 
@@ -91,9 +97,7 @@ void cycle_run(bench *b, const cycle_step *steps, void *arg)
         report_phase(b->report, s->phase); /* the table's order is theirs */
     report_phase(b->report, "total");
     crew_run(b, b->opt->connections, 1, begin, &c);
-    for (size_t i = 0; i < b->opt->connections; i++) {
-        mem_freep(&c.workers[i].id);
-        mem_freep(&c.workers[i].exec_id);
-    }
+    for (size_t i = 0; i < b->opt->connections; i++)
+        forget_ids(&c.workers[i]); /* of a cycle that was not waited for */
     mem_freep(&c.workers);
 }

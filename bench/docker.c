@@ -62,16 +62,15 @@ must_check static err *remove_container(bench *b, const char *id)
 
 err *docker_sweep(bench *b, const char *label, uint64_t *ret_n)
 {
-    auto_free char *path = xasprintf(
-        "/containers/json?all=1&filters=%%7B%%22label%%22:%%5B%%22%s%%22%%5D%%7D", label);
+    auto_free char *path =
+        xasprintf("/containers/json?all=1&filters=%%7B%%22label%%22:%%5B%%22%s%%22%%5D%%7D", label);
     auto_free char *listed = NULL;
     err *first = NULL;
     cJSON *j, *item;
 
     TRY(bench_call(b, "GET", path, NULL, &listed));
     j = cJSON_Parse(listed);
-    cJSON_ArrayForEach(item, j)
-    {
+    cJSON_ArrayForEach (item, j) {
         const char *id = cJSON_GetStringValue(cJSON_GetObjectItem(item, "Id"));
         err *e = id ? remove_container(b, id) : NULL;
 

@@ -14,7 +14,8 @@ typedef struct endpoint {
     tls_config *tls; /* NULL: plain */
 } endpoint;
 
-/* url is unix:///path or tcp://host:port (http:// and https:// are taken as tcp).  Blocks for the name. */
+/* url is unix:///path or tcp://host:port (http:// and https:// are taken as tcp).  Blocks for the
+ * name. */
 must_check err *endpoint_new(const char *url, const char *ca, const char *cert, const char *key,
                              endpoint **ret_endpoint);
 void endpoint_free(endpoint *e);

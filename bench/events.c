@@ -2,8 +2,8 @@
  *
  * Every container's name tells when its create was asked, so that the way from the request to the
  * delivery is measured with our clock alone; "event lag" is against the server's own time stamp.
- * Events are searched for their few words, not parsed: with many subscribers parsing would be what is
- * measured.  Loop thread only. */
+ * Events are searched for their few words, not parsed: with many subscribers parsing would be what
+ * is measured.  Loop thread only. */
 #include "container.h"
 #include "docker.h"
 #include "scenarios.h"
@@ -25,7 +25,7 @@ typedef struct subscriber {
 typedef struct watching {
     container_args args; /* first: container_create wants it */
     bench *b;
-    char *prefix;        /* of the containers' names */
+    char *prefix; /* of the containers' names */
     subscriber *subscribers;
     uint64_t ready, lost;
     uint64_t made, expected, delivered;
@@ -98,8 +98,8 @@ static void subscribe(watching *g)
 {
     auto_buf request = {0};
 
-    bench_render(g->b, &request, "GET",
-                 "/events?filters=%7B%22type%22:%5B%22container%22%5D%7D", NULL);
+    bench_render(g->b, &request, "GET", "/events?filters=%7B%22type%22:%5B%22container%22%5D%7D",
+                 NULL);
     g->subscribers = xcalloc(g->b->opt->subscribers, sizeof *g->subscribers);
     for (size_t i = 0; i < g->b->opt->subscribers; i++) {
         subscriber *s = &g->subscribers[i];
@@ -171,8 +171,7 @@ static void report_events(watching *g, const proc_memory *before, const proc_mem
     report_number(r, "deliveries", "count", (double)g->delivered);
     if (before->processes && g->b->opt->subscribers)
         report_number(r, "daemon PSS per subscriber", "B",
-                      ((double)after->pss - (double)before->pss) /
-                          (double)g->b->opt->subscribers);
+                      ((double)after->pss - (double)before->pss) / (double)g->b->opt->subscribers);
     if (g->delivered != g->expected)
         report_error(r, "deliveries are not as many as expected");
 }
@@ -190,6 +189,8 @@ err *events_run(bench *b)
     bench_daemon_memory(b, &before);
     subscribe(g);
     bench_wait(b, &g->all_ready, 5, 1);
+    if (b->opt->pid)
+        bench_rest(b, b->opt->hold_s);
     bench_daemon_memory(b, &after);
     cycle_run(b, steps, g);
     bench_wait(b, &g->all_delivered, 10, b->interrupts + 1);

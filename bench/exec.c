@@ -1,6 +1,6 @@
 /* exec.c - exec create and start of `true` in one running container, to the end of its stream.
  *
- * Start has a connection of its own, as the docker CLI gives it one: the server takes it over.  That
+ * Start has a connection of its own, as the docker CLI gives it one: the server takes it over. That
  * the program really ended with 0 is asked afterwards, beside the total. */
 #include "cycle.h"
 #include "docker.h"

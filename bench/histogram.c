@@ -1,7 +1,7 @@
 /* histogram.c - durations counted in buckets of three significant digits, in bounded memory.
  *
- * The layout of HdrHistogram: values below 2048 have a bucket each, and every doubling above them is
- * divided into 1024 buckets, so that a bucket is never wider than 1/1024 of its value. */
+ * The layout of HdrHistogram: values below 2048 have a bucket each, and every doubling above them
+ * is divided into 1024 buckets, so that a bucket is never wider than 1/1024 of its value. */
 #include "histogram.h"
 #include <berth/mem.h>
 #include <math.h>

@@ -25,10 +25,9 @@ static void begin(slot *s)
 {
     load *l = s->arg;
 
-    client_ask(s->client, &(question){.bytes = l->request.data,
-                                      .n = l->request.len,
-                                      .done = answered,
-                                      .arg = s});
+    client_ask(
+        s->client,
+        &(question){.bytes = l->request.data, .n = l->request.len, .done = answered, .arg = s});
 }
 
 err *load_run(bench *b, const char *phase, const char *path)

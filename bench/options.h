@@ -14,17 +14,17 @@ typedef struct options {
     const char *ca, *cert, *key;
     const char *api_version; /* "1.41"; NULL: no prefix */
     const char *image, *network;
-    const char *json;    /* file to write; NULL: none */
+    const char *json; /* file to write; NULL: none */
     uint64_t connections, pipeline;
-    uint64_t count;      /* operations after the warm-up; 0: until the duration is over */
-    double duration_s;   /* 0: until the count is reached */
+    uint64_t count;    /* operations after the warm-up; 0: until the duration is over */
+    double duration_s; /* 0: until the count is reached */
     double warmup_s, hold_s, timeout_s;
-    double rate;         /* operations per second of all connections; 0: as fast as answered */
-    uint64_t prepare;    /* containers that are there before */
+    double rate;      /* operations per second of all connections; 0: as fast as answered */
+    uint64_t prepare; /* containers that are there before */
     uint64_t subscribers;
-    uint64_t pid;        /* of the daemon; 0: unknown */
-    strv helpers;        /* names of processes that serve one container each */
-    bool quiet;          /* no progress line */
+    uint64_t pid;         /* of the daemon; 0: unknown */
+    strv helpers;         /* names of processes that serve one container each */
+    bool quiet;           /* no progress line */
     char *const *command; /* after --; NULL: none */
 } options;
 

@@ -104,7 +104,7 @@ void proc_table_read(proc_table *ret)
 void proc_table_done(proc_table *t)
 {
     mem_freep(&t->v);
-    t->n = 0;
+    *t = (proc_table){0};
 }
 
 const proc *proc_table_find(const proc_table *t, int pid)
@@ -166,8 +166,8 @@ void proc_daemon_memory(const proc_table *t, int pid, const strv *helpers, proc_
     }
 }
 
-void proc_helper_memory(const proc_table *t, const proc_table *before, int pid,
-                        const strv *helpers, proc_memory *ret)
+void proc_helper_memory(const proc_table *t, const proc_table *before, int pid, const strv *helpers,
+                        proc_memory *ret)
 {
     const proc *daemon = proc_table_find(t, pid);
 

@@ -13,8 +13,8 @@ typedef struct program {
     void *arg;
 } program;
 
-/* command with every "{run}" in it replaced by run; its output goes to /dev/null.  p stays where it is
- * until it has ended. */
+/* command with every "{run}" in it replaced by run; its output goes to /dev/null.  p stays where it
+ * is until it has ended. */
 must_check err *program_begin(program *p, bench *b, char *const *command, uint64_t run);
 /* SIGTERM, and SIGKILL when it takes longer than 15 s. */
 void program_end(program *p);

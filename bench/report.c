@@ -192,8 +192,11 @@ static void format_scaled(double value, const scale *scales, size_t n, char out[
     while (i + 1 < n && fabs(value) >= scales[i + 1].factor)
         i++;
     shown = value / scales[i].factor;
-    snprintf(out, REPORT_TEXT, "%.*f%s%s", fabs(shown) < 10 ? 2 : fabs(shown) < 1000 ? 1 : 0, shown,
-             *scales[i].unit ? " " : "", scales[i].unit);
+    snprintf(out, REPORT_TEXT, "%.*f%s%s",
+             fabs(shown) < 10     ? 2
+             : fabs(shown) < 1000 ? 1
+                                  : 0,
+             shown, *scales[i].unit ? " " : "", scales[i].unit);
 }
 
 void report_format(double value, const char *unit, char out[REPORT_TEXT])
@@ -212,20 +215,26 @@ void report_format(double value, const char *unit, char out[REPORT_TEXT])
         format_scaled(value, plain, COUNT(plain), out);
 }
 
+/* One cell; a phase that never succeeded has no times. */
+static void print_time(const histogram *h, double ns)
+{
+    char cell[REPORT_TEXT] = "-";
+
+    if (histogram_count(h))
+        report_format(ns, "ns", cell);
+    printf(" %10s", cell);
+}
+
 static void print_phase(const phase *p)
 {
     const histogram *h = p->h;
-    char cell[REPORT_TEXT];
 
     printf("  %-22s %9" PRIu64, p->name, histogram_count(h));
-    report_format(histogram_mean(h), "ns", cell);
-    printf(" %10s", cell);
-    for (size_t i = 0; i < COUNT(percentiles); i++) {
-        report_format((double)histogram_percentile(h, percentiles[i].percent), "ns", cell);
-        printf(" %10s", cell);
-    }
-    report_format((double)histogram_max(h), "ns", cell);
-    printf(" %10s\n", cell);
+    print_time(h, histogram_mean(h));
+    for (size_t i = 0; i < COUNT(percentiles); i++)
+        print_time(h, (double)histogram_percentile(h, percentiles[i].percent));
+    print_time(h, (double)histogram_max(h));
+    printf("\n");
 }
 
 static void print_failures(const report *r)
@@ -247,8 +256,7 @@ void report_print(const report *r, const options *o)
 {
     char cell[REPORT_TEXT];
 
-    printf("%s  %s%s\n", o->scenario->name,
-           o->scenario->needs_command ? o->command[0] : o->host,
+    printf("%s  %s%s\n", o->scenario->name, o->scenario->needs_command ? o->command[0] : o->host,
            r->interrupted ? "  (interrupted)" : "");
     if (r->operations)
         printf("  %" PRIu64 " operations in %.3f s, %" PRIu64 " failed, %.1f per second\n",

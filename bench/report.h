@@ -12,7 +12,7 @@ typedef struct report report;
 report *report_new(void);
 void report_free(report *r);
 
-histogram *report_phase(report *r, const char *name); /* found or added; nanoseconds */
+histogram *report_phase(report *r, const char *name);            /* found or added; nanoseconds */
 const histogram *report_find(const report *r, const char *name); /* NULL: not there */
 /* unit is one of ns, B, count, 1/s; a number of that name is replaced. */
 void report_number(report *r, const char *name, const char *unit, double value);

@@ -1,4 +1,5 @@
-/* scenarios.c - the table of what can be measured.  Each run function lives in a file of its own. */
+/* scenarios.c - the table of what can be measured.  Each run function lives in a file of its own.
+ */
 #include "scenarios.h"
 #include <berth/str.h>
 
@@ -17,11 +18,10 @@ const scenario scenarios[] = {
      .count = 50, .prepare = exec_prepare, .run = exec_run, .finish = sweep_finish},
     {"events", "--subscribers N while containers are created and removed", .headline = "event lag",
      .count = 50, .run = events_run, .finish = sweep_finish},
-    {"idle", "--connections N opened, one ping each, held for --hold S", .headline = "open and ping",
-     .count = 1, .connections = 100, .run = idle_run},
+    {"idle", "--connections N opened, one ping each, held for --hold S",
+     .headline = "open and ping", .count = 1, .connections = 100, .run = idle_run},
     {"memory", "--count N sleeping containers: memory of helpers and daemon (--pid)",
-     .headline = "start", .count = 10, .run = memory_run,
-     .finish = sweep_finish},
+     .headline = "start", .count = 10, .run = memory_run, .finish = sweep_finish},
     {"start", "spawn the daemon given after `--` until it answers /_ping, --count times",
      .headline = "spawn to ping", .count = 5, .serverless = true, .needs_command = true,
      .run = start_run},

@@ -19,7 +19,7 @@ typedef struct running {
     runner *runners;
     uint64_t begun, ended, limit;
     int64_t end_ns;
-    err *failed;   /* the first that could not be spawned */
+    err *failed; /* the first that could not be spawned */
     bool all_ended;
 } running;
 

@@ -1,7 +1,7 @@
 /* start.c - a daemon from its spawn to its first answer, again and again.
  *
- * Until somebody listens, connecting is tried every 200 us; then one GET /_ping waits for its answer.
- * Loop thread only. */
+ * Until somebody listens, connecting is tried every 200 us; then one GET /_ping waits for its
+ * answer. Loop thread only. */
 #include "program.h"
 #include "scenarios.h"
 #include <berth/mem.h>

@@ -100,8 +100,7 @@ err *tls_config_new(const char *ca, const char *cert, const char *key, tls_confi
     mbedtls_ssl_config_defaults(&c->conf, MBEDTLS_SSL_IS_CLIENT, MBEDTLS_SSL_TRANSPORT_STREAM,
                                 MBEDTLS_SSL_PRESET_DEFAULT);
     mbedtls_ssl_conf_rng(&c->conf, mbedtls_ctr_drbg_random, &c->random);
-    mbedtls_ssl_conf_authmode(&c->conf,
-                              ca ? MBEDTLS_SSL_VERIFY_REQUIRED : MBEDTLS_SSL_VERIFY_NONE);
+    mbedtls_ssl_conf_authmode(&c->conf, ca ? MBEDTLS_SSL_VERIFY_REQUIRED : MBEDTLS_SSL_VERIFY_NONE);
     e = load_files(c, ca, cert, key);
     if (e) {
         tls_config_free(c);

@@ -18,8 +18,9 @@ void tls_config_free(tls_config *c);
 must_check err *tls_new(const tls_config *c, const char *host, buf *cipher, tls **ret_tls);
 void tls_free(tls *t);
 void tls_feed(tls *t, const void *p, size_t n); /* bytes that came from the socket */
-/* Goes on with the handshake, then encrypts all of plain (consuming it) and gives what was decrypted
- * to got, until that answers false.  An error is the end of the session; a close by the peer is none (*ret_closed). */
+/* Goes on with the handshake, then encrypts all of plain (consuming it) and gives what was
+ * decrypted to got, until that answers false.  An error is the end of the session; a close by the
+ * peer is none (*ret_closed). */
 must_check err *tls_step(tls *t, buf *plain, bool (*got)(void *arg, const char *p, size_t n),
                          void *arg, bool *ret_closed);
 
