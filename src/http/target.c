@@ -21,6 +21,8 @@ static char *decode(const char *p, size_t n, bool plus_is_space, arena *a)
     char *out = arena_alloc(a, n + 1), *to = out;
 
     for (size_t i = 0; i < n; i++) {
+        if (!p[i])
+            return NULL;
         if (p[i] == '%') {
             int hi = n - i > 2 ? hex((unsigned char)p[i + 1]) : -1;
             int lo = n - i > 2 ? hex((unsigned char)p[i + 2]) : -1;

@@ -95,6 +95,15 @@ static void test_unix_path(void **state)
     assert_int_equal(rmdir(dir), 0);
 }
 
+static bool is_taken(int fd)
+{
+    socklen_t len = sizeof(int);
+    int listening = 0;
+
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) == 0 && listening &&
+           fcntl(fd, F_GETFD) == FD_CLOEXEC;
+}
+
 /* In a child, whose descriptors 3 and 4 listen: tells the error, or which of them are still open.
  */
 static void listen_as_activated(const char *address, const char *pid, const char *fds, int out)
@@ -121,8 +130,7 @@ static void listen_as_activated(const char *address, const char *pid, const char
     if (e)
         dprintf(60, "%s", err_message(e));
     else
-        dprintf(60, "%s %s", fcntl(3, F_GETFD) == FD_CLOEXEC ? "3" : "-",
-                fcntl(4, F_GETFD) == FD_CLOEXEC ? "4" : "-");
+        dprintf(60, "%s %s", is_taken(3) ? "3" : "-", is_taken(4) ? "4" : "-");
     _exit(0);
 }
 
