@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         check(!again.clean_path);
     if (!the_router)
         the_router = router_new(tables);
-    if (router_find(the_router, GET, &t, a, &m))
+    if (!t.clean_path && router_find(the_router, GET, &t, a, &m))
         for (size_t i = 0; i < m.n; i++)
             check(*m.names[i] && *m.values[i]);
     return 0;
