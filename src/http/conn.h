@@ -96,13 +96,13 @@ struct http_server {
     unsigned n_deadlines;
     struct timer *sweep;
     bool sweeping; /* the timer runs */
-    char date[40];
-    uint64_t date_s;
     bool closing;
     void (*closed)(void *arg);
     void *closed_arg;
     struct timer *grace;
-    char *common;          /* the header lines of every answer but Date */
+    char *own_lines;       /* header lines of every answer, but Date */
+    buf common;            /* those and Date, of second common_s */
+    uint64_t common_s;
 };
 
 /* ---- conn.c ---- */

@@ -8,24 +8,25 @@
 #include <poll.h>
 #include <utlist.h>
 
-static bool is_crowded(const http_server *s)
+/* How many connections are too many for comfort: nine tenths of all places are taken. */
+static unsigned excess(const http_server *s)
 {
-    return s->n_conns > s->limits.connections - s->limits.connections / 10;
+    unsigned comfortable = s->limits.connections - s->limits.connections / 10;
+
+    return s->n_conns > comfortable ? s->n_conns - comfortable : 0;
 }
 
-/* When nearly all places are taken, who has not asked for long gives his up, the longest idle
- * first. */
+/* Who has not asked for long gives his place up, the longest idle first. */
 static void shed_idle(http_server *s, uint64_t now_ms)
 {
-    unsigned excess = s->n_conns - s->limits.connections - s->limits.connections / 10;
+    unsigned n = excess(s);
     conn *c;
 
-    DL_FOREACH (s->conns, c) {
+    for (c = s->conns; c && n; c = c->next) {
         if (c->state != CONN_IDLE || c->closed || now_ms - c->idle_ms < s->limits.idle_spared_ms)
             continue;
         conn_close(c);
-        if (!--excess)
-            return;
+        n--;
     }
 }
 
@@ -39,9 +40,8 @@ static void on_sweep(void *arg)
     DL_FOREACH_SAFE (s->conns, c, next)
         if (c->deadline_set && !c->closed && c->deadline_ms <= now_ms)
             conn_overdue(c);
-    if (is_crowded(s))
-        shed_idle(s, now_ms);
-    if (s->n_deadlines || is_crowded(s))
+    shed_idle(s, now_ms);
+    if (s->n_deadlines || excess(s))
         sweep_begin(s);
 }
 
@@ -81,7 +81,7 @@ void deadline_idle(conn *c)
         DL_DELETE(s->conns, c);
         DL_APPEND(s->conns, c);
     }
-    if (is_crowded(s))
+    if (excess(s))
         sweep_begin(s);
     if (c->is_unix)
         deadline_clear(c);

@@ -51,36 +51,39 @@ const char *status_text(int status)
     return "Unknown";
 }
 
-/* Formatted once per second. */
-static const char *date_of(http_server *s)
+/* The header lines of every answer, made once per second because of Date. */
+static const buf *common_of(http_server *s)
 {
     uint64_t now_s = loop_now_ms() / 1000;
+    char date[64];
     time_t now;
     struct tm tm;
 
-    if (now_s != s->date_s || !s->date[0]) {
+    if (now_s != s->common_s || !s->common.len) {
         now = time(NULL);
         gmtime_r(&now, &tm);
-        strftime(s->date, sizeof(s->date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
-        s->date_s = now_s;
+        strftime(date, sizeof(date), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &tm);
+        buf_truncate(&s->common, 0);
+        buf_str(&s->common, s->own_lines);
+        buf_str(&s->common, date);
+        s->common_s = now_s;
     }
-    return s->date;
+    return &s->common;
 }
 
 static void head_start(buf *out, http_server *s, int status, bool last, bool http_10)
 {
-    buf_reserve(out, 512);
-    buf_str(out, "HTTP/1.1 ");
-    buf_char(out, (char)('0' + status / 100 % 10));
-    buf_char(out, (char)('0' + status / 10 % 10));
-    buf_char(out, (char)('0' + status % 10));
-    buf_char(out, ' ');
+    char line[] = "HTTP/1.1 xxx ";
+    const buf *common = common_of(s);
+
+    line[9] = (char)('0' + status / 100 % 10);
+    line[10] = (char)('0' + status / 10 % 10);
+    line[11] = (char)('0' + status % 10);
+    buf_reserve(out, common->len + 512);
+    buf_add(out, line, sizeof(line) - 1);
     buf_str(out, status_text(status));
-    buf_str(out, "\r\n");
-    buf_str(out, s->common);
-    buf_str(out, "Date: ");
-    buf_str(out, date_of(s));
-    buf_str(out, "\r\n");
+    buf_add(out, "\r\n", 2);
+    buf_add(out, common->data, common->len);
     if (last)
         buf_str(out, "Connection: close\r\n");
     else if (http_10)
@@ -110,13 +113,21 @@ static void head_of(request *r, int status, const char *content_type, buf *out)
         buf_add(out, r->extra.data, r->extra.len);
 }
 
+/* No value can begin a line of its own. */
 void reply_header(request *r, const char *name, const char *value)
 {
-    buf_str(&r->extra, name);
-    buf_str(&r->extra, ": ");
-    for (; *value; value++) /* no value can begin a line of its own */
-        buf_char(&r->extra, (unsigned char)*value < ' ' ? ' ' : *value);
-    buf_str(&r->extra, "\r\n");
+    size_t n_name = strlen(name), n_value = strlen(value);
+    char *to;
+
+    buf_reserve(&r->extra, n_name + n_value + 4);
+    buf_add(&r->extra, name, n_name);
+    buf_add(&r->extra, ": ", 2);
+    to = r->extra.data + r->extra.len;
+    buf_add(&r->extra, value, n_value);
+    for (; *to; to++)
+        if ((unsigned char)*to < ' ')
+            *to = ' ';
+    buf_add(&r->extra, "\r\n", 2);
 }
 
 /* The first answer of a request counts; a second one is a bug of the handler. */

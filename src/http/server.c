@@ -59,7 +59,7 @@ http_server *http_server_new(const http_opts *opts)
     buf_printf(&common, "Server: %s\r\n", opts->server_header);
     for (const char *const *h = opts->extra_headers; h && *h; h++)
         buf_printf(&common, "%s\r\n", *h);
-    s->common = buf_take(&common);
+    s->own_lines = buf_take(&common);
     s->router = router_new(none);
     if (!dumped) {
         dumped = s;
@@ -276,9 +276,12 @@ void http_server_close(http_server *s, unsigned grace_ms, void (*done)(void *arg
     s->closed = done;
     s->closed_arg = arg;
     close_listeners(s);
-    DL_FOREACH_SAFE (s->conns, c, next)
-        if (c->state == CONN_IDLE || c->state == CONN_HEAD || (c->r && c->r->stream))
+    DL_FOREACH_SAFE (s->conns, c, next) {
+        if (c->state == CONN_IDLE && conn_unsent(c))
+            conn_close_gently(c);
+        else if (c->state == CONN_IDLE || c->state == CONN_HEAD || (c->r && c->r->stream))
             conn_close(c);
+    }
     s->grace = timer_start("http.grace", grace_ms, on_grace_over, s);
     closed_check(s);
 }
@@ -293,6 +296,7 @@ void http_server_free(http_server *s)
     router_free(s->router);
     if (dumped == s)
         dumped = NULL;
-    free(s->common);
+    free(s->own_lines);
+    buf_done(&s->common);
     free(s);
 }

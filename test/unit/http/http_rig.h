@@ -436,15 +436,21 @@ static void rig_close(void *arg)
     http_server_close(rig.server, 100, rig_closed, NULL);
 }
 
-RIG int rig_down(void **state)
+/* Once the server was told to close. */
+RIG void rig_join(void)
 {
-    (void)state;
-    loop_post(rig_close, NULL);
     pthread_join(rig.thread, NULL);
     sem_destroy(&rig.ready);
     unlink(rig.path);
     assert_int_equal(rmdir(rig.dir), 0);
     alarm(0);
+}
+
+RIG int rig_down(void **state)
+{
+    (void)state;
+    loop_post(rig_close, NULL);
+    rig_join();
     return 0;
 }
 

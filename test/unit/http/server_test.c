@@ -114,7 +114,8 @@ static void listen_as_activated(const char *address, const char *pid, const char
     char self[16];
     err *e;
 
-    bind(listening, (struct sockaddr *)&sa, sizeof(sa.sun_family)); /* to a name of the kernel's choice */
+    bind(listening, (struct sockaddr *)&sa,
+         sizeof(sa.sun_family)); /* to a name of the kernel's choice */
     listen(listening, 5);
     dup2(out, 60);
     dup2(listening, 61);
@@ -207,6 +208,27 @@ static void test_close_waits_for_answers(void **state)
     reply_empty(rig.parked, 204); /* of a client that is long gone */
 }
 
+/* What was answered before the end still arrives. */
+static void test_close_sends_what_is_unsent(void **state)
+{
+    auto_buf in = {0};
+    int fd;
+
+    rig_up(state);
+    fd = cl_unix();
+    cl_say(fd, "GET /big?n=3000000 HTTP/1.1\r\nHost: x\r\n\r\n");
+    rig_sleep_ms(50);
+    rig_call(rig_close, NULL);
+    {
+        auto_answer a = cl_answer(fd, &in);
+
+        assert_int_equal(a.n, 3000000);
+        assert_true(cl_ends(fd, &in));
+    }
+    close(fd);
+    rig_join();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +237,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_addresses, loop_up, loop_down),
         cmocka_unit_test_setup_teardown(test_unix_path, loop_up, loop_down),
         cmocka_unit_test(test_close_waits_for_answers),
+        cmocka_unit_test(test_close_sends_what_is_unsent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
