@@ -25,35 +25,40 @@ int blank_feed(uint8_t *seen, const char *p, size_t n, size_t *ret_used)
     return *seen == BLANK_OVER && i < n;
 }
 
+/* One of the bytes that may end a line; the status to refuse with, or 0. */
+static int line_byte(head_scan *h, char c)
+{
+    bool behind_cr = h->ends & 1;
+
+    if (c == '\0' || (c == '\n') != behind_cr) /* a lone LF, a lone CR */
+        return 400;
+    h->ends = c == '\n' || c == '\r' ? h->ends + 1 : 0;
+    return 0;
+}
+
 int head_scan_feed(head_scan *h, const char *p, size_t n, size_t *ret_used)
 {
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)p[i];
+    size_t room = HTTP_HEAD_MAX - h->seen, end = n < room ? n : room, i = 0;
 
-        if (h->seen == 0 && !isalpha(c)) /* a TLS hello, a blank line, an old client's noise */
+    if (h->seen == 0 && n && !isalpha((unsigned char)*p)) /* a TLS hello, an old client's noise */
+        return 400;
+    while (i < end && h->ends < 4) {
+        size_t from = i;
+
+        while (i < end && (unsigned char)p[i] > '\r')
+            i++;
+        if (i > from && h->ends & 1)
             return 400;
-        if (++h->seen > HTTP_HEAD_MAX)
-            return 431;
-        if (c == '\n') {
-            if (!(h->ends & 1)) /* a line ended by LF alone */
-                return 400;
-            h->ends++;
-        } else if (h->ends & 1) { /* CR without LF */
-            return 400;
-        } else if (c == '\r') {
-            h->ends++;
-        } else if (c == '\0') {
-            return 400;
-        } else {
+        if (i > from)
             h->ends = 0;
-        }
-        if (h->ends == 4) {
-            *ret_used = i + 1;
-            return 1;
-        }
+        if (i < end && line_byte(h, p[i++]))
+            return 400;
     }
-    *ret_used = n;
-    return 0;
+    h->seen += i;
+    *ret_used = i;
+    if (h->ends == 4)
+        return 1;
+    return i < n ? 431 : 0;
 }
 
 static bool is_token(unsigned char c)

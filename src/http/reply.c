@@ -113,21 +113,18 @@ static void head_of(request *r, int status, const char *content_type, buf *out)
         buf_add(out, r->extra.data, r->extra.len);
 }
 
-/* No value can begin a line of its own. */
 void reply_header(request *r, const char *name, const char *value)
 {
     size_t n_name = strlen(name), n_value = strlen(value);
     char *to;
 
     buf_reserve(&r->extra, n_name + n_value + 4);
-    buf_add(&r->extra, name, n_name);
-    buf_add(&r->extra, ": ", 2);
-    to = r->extra.data + r->extra.len;
-    buf_add(&r->extra, value, n_value);
-    for (; *to; to++)
-        if ((unsigned char)*to < ' ')
-            *to = ' ';
-    buf_add(&r->extra, "\r\n", 2);
+    to = mempcpy(r->extra.data + r->extra.len, name, n_name);
+    to = mempcpy(to, ": ", 2);
+    for (; *value; value++) /* no value can begin a line of its own */
+        *to++ = (unsigned char)*value < ' ' ? ' ' : *value;
+    memcpy(to, "\r\n", 3);
+    r->extra.len += n_name + n_value + 4;
 }
 
 /* The first answer of a request counts; a second one is a bug of the handler. */
