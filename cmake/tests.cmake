@@ -82,7 +82,7 @@ foreach(kind wire fault)
         string(REGEX REPLACE "^test_" "" short ${file})
         add_test(NAME ${kind}.${short} COMMAND ${PYTHON3} -m pytest -q -p no:cacheprovider --tb=short ${source})
         set_tests_properties(${kind}.${short} PROPERTIES TIMEOUT 900 LABELS ${kind} RUN_SERIAL TRUE
-            ENVIRONMENT "BERTHD=${CMAKE_BINARY_DIR}/berthd;BERTH_MONITOR=${CMAKE_BINARY_DIR}/berth-monitor;BERTH_BENCH=${CMAKE_BINARY_DIR}/berth-bench;PYTHONDONTWRITEBYTECODE=1;PYTHONPATH=${CMAKE_SOURCE_DIR}/test/wire;${asan_env}")
+            ENVIRONMENT "BERTHD=${CMAKE_BINARY_DIR}/berthd;BERTH_MONITOR=${CMAKE_BINARY_DIR}/berth-monitor;BERTH_BENCH=${CMAKE_BINARY_DIR}/berth-bench;PYTHONDONTWRITEBYTECODE=1;${asan_env}")
     endforeach()
 endforeach()
 file(GLOB lint_tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/test/lint/*.py)

@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { KEPT_TEXT = 4096 };
+enum { KEPT_TEXT = 4096, RUNTIME_LIMIT_MS = 10 * 1000 };
 
 #define UNIFIED "/sys/fs/cgroup/unified"
 
@@ -152,6 +152,17 @@ static void build_argv(const session *s, const runtime_spec *spec, strv *argv)
     strv_push(argv, spec->id);
 }
 
+/* A runtime that hangs, or that waits for somebody to read what it shouts, is ended: a start fails, it does not
+ * wait for ever. */
+static void on_overdue(void *owner)
+{
+    session *s = owner;
+
+    s->runtime_overdue = true;
+    if (s->runtime_pid > 0)
+        kill(s->runtime_pid, SIGKILL);
+}
+
 err *runtime_begin(session *s, const runtime_spec *spec)
 {
     static unsigned calls;
@@ -171,6 +182,7 @@ err *runtime_begin(session *s, const runtime_spec *spec)
         return err_errno(errno, "fork");
     }
     session_hand_over(s);
+    deadline_set(&s->runtime_limit, RUNTIME_LIMIT_MS, on_overdue, s);
     return NULL;
 }
 
@@ -195,6 +207,8 @@ static err *runtime_words(const session *s, int wait_status)
     auto_close int log = open(s->log_path, O_RDONLY | O_CLOEXEC);
     char text[KEPT_TEXT + 1] = "";
 
+    if (s->runtime_overdue)
+        return err_new(ERR_SYSTEM, "the runtime did not finish within %d s", RUNTIME_LIMIT_MS / 1000);
     if (log >= 0)
         read_tail(log, text);
     if (!*text && s->out[1].fd >= 0)
@@ -239,6 +253,7 @@ err *runtime_end(session *s, int wait_status, pid_t *ret_pid)
     err *e;
 
     s->runtime_pid = 0;
+    deadline_clear(&s->runtime_limit);
     if (s->console.fd >= 0 && s->out[0].fd < 0)
         accept_terminal(s); /* it may be waiting, not yet seen */
     e = wait_status ? runtime_words(s, wait_status) : read_pid(s->pid_path, ret_pid);

@@ -363,6 +363,7 @@ void session_free(session *s)
         client_end(c, WIRE_END_DONE);
     }
     deadline_clear(&s->drain);
+    deadline_clear(&s->runtime_limit);
     session_hand_over(s);
     source_close(&s->in);
     source_close(&s->out[0]);

@@ -71,6 +71,8 @@ struct session {
     bool announced; /* its exit may be told: output is drained, or had its time */
     bool acked;     /* the daemon took note of it */
     deadline drain;
+    deadline runtime_limit; /* while the runtime works on it */
+    bool runtime_overdue;
     bool is_final; /* the drain time is over: read what is there and no more */
     size_t left[2];
 };

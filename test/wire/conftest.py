@@ -131,13 +131,16 @@ class Daemon:
     # ---- what may be left ----
 
     def processes(self):
-        """Monitors of this daemon that live (a zombie that this host's init does not reap is none)."""
+        """Processes but the daemon that hold a file below our root open: monitors, runtimes, helpers."""
         found = []
         for pid in filter(str.isdigit, os.listdir("/proc")):
             try:
                 with open("/proc/%s/cmdline" % pid, "rb") as f:
                     line = f.read()
-                if self.run.encode() in line and b"berthd" not in line.split(b"\0")[0]:
+                if b"berthd" in line.split(b"\0")[0] or int(pid) == os.getpid():
+                    continue
+                files = [os.readlink("/proc/%s/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%s/fd" % pid)]
+                if line and any(name.startswith(self.root + "/") and not name.endswith("/log") for name in files):
                     found.append((int(pid), line))
             except OSError:
                 pass
