@@ -10,6 +10,7 @@
 #include <berth/mem.h>
 #include <berth/spec.h>
 #include <berth/str.h>
+#include <berth/timer.h>
 #include <berth/tree.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -38,10 +39,14 @@ struct exec_client {
     void *arg;
     attachment *a;
     buf waiting; /* stdin from before the session was there */
+    timer *exit_wait; /* the output is over, the exit is not told yet */
     bool eof_waiting, stalled, paused, ended, freed;
 };
 
-enum { STDIN_WAITING_MAX = 64 << 10 };
+enum {
+    STDIN_WAITING_MAX = 64 << 10,
+    EXIT_WAIT_MS = 2000, /* for a process that closed its output and lives on */
+};
 
 static exec *execs;
 
@@ -134,6 +139,7 @@ err *exec_may_start(const exec *x)
 static void client_end(exec_client *cl, err *e)
 {
     attach_free(take(cl->a));
+    timer_stop(take(cl->exit_wait));
     if (cl->ended) {
         err_free(e);
         return;
@@ -149,9 +155,22 @@ static void on_output(void *arg, const char *frame, size_t n)
     cl->ev.on_output(cl->arg, frame, n);
 }
 
+static void on_exit_overdue(void *arg)
+{
+    client_end(arg, NULL);
+}
+
+/* Whoever sees the stream end asks for the exit code next: it must be known by then. */
 static void on_end(void *arg, err *e)
 {
-    client_end(arg, e);
+    exec_client *cl = arg;
+
+    if (e || cl->x->stage == EXEC_ENDED) {
+        client_end(cl, e);
+        return;
+    }
+    attach_free(take(cl->a));
+    cl->exit_wait = timer_start("exec.exit", EXIT_WAIT_MS, on_exit_overdue, cl);
 }
 
 static void on_stdin_drain(void *arg)
@@ -210,6 +229,7 @@ void exec_client_free(exec_client *cl)
         return;
     cl->freed = cl->ended = true;
     attach_free(take(cl->a));
+    timer_stop(take(cl->exit_wait));
     if (cl->x->client == cl)
         cl->x->client = NULL;
     loop_defer(on_client_freed, cl);
@@ -466,6 +486,8 @@ static void ended(exec *x, int code)
     x->stage = EXEC_ENDED;
     x->exit_code = code;
     container_event(x->c, "exec_die", "execID", x->id, "exitCode", text, NULL);
+    if (x->client && x->client->exit_wait)
+        client_end(x->client, NULL);
 }
 
 static void on_exec_ended(container *c, const char *id, const monitor_exit *exit)
