@@ -1,4 +1,5 @@
-/* conn.h - a connection, the request it is at, and the answer to it: what the files of this room share. */
+/* conn.h - a connection, the request it is at, and the answer to it: what the files of this room
+ * share. */
 #ifndef BERTH_HTTP_CONN_H
 #define BERTH_HTTP_CONN_H
 
@@ -29,18 +30,19 @@ struct conn {
     conn_state state;
     bool is_unix, last, reading, closed;
     bool eof, eof_told;
-    bool unrouted;     /* r waits for its body: no handler has it yet */
-    bool body_done;    /* all of r's message was read */
-    bool feeding;      /* in's parser is running */
+    bool unrouted;  /* r waits for its body: no handler has it yet */
+    bool body_done; /* all of r's message was read */
+    bool feeding;   /* in's parser is running */
     bool deadline_set;
-    uint8_t blank;     /* see blank_feed */
+    uint8_t blank; /* see blank_feed */
     uint32_t drained;
     uint64_t deadline_ms, idle_ms;
     size_t unsent_seen; /* while closing, to tell slow from stalled */
     inbound *in;        /* there only between a message's first byte and its last */
-    buf ahead;          /* read but not yet parsed: pipelined requests, a body nobody reads yet, early raw bytes */
-    request *r;         /* until its answer has ended */
-    conn *prev, *next;  /* of the server's list */
+    buf ahead;  /* read but not yet parsed: pipelined requests, a body nobody reads yet, early raw
+                   bytes */
+    request *r; /* until its answer has ended */
+    conn *prev, *next; /* of the server's list */
 };
 
 struct stream {
@@ -53,8 +55,8 @@ struct stream {
 };
 
 struct request {
-    unsigned refs;     /* the connection's, the answer's */
-    conn *c;           /* NULL when the client is gone */
+    unsigned refs; /* the connection's, the answer's */
+    conn *c;       /* NULL when the client is gone */
     http_server *server;
     arena *arena;
     char *head_text;
@@ -64,7 +66,7 @@ struct request {
     http_method method;
     int version;
     bool answered, gone_told;
-    buf extra;         /* header lines of the handler's own */
+    buf extra; /* header lines of the handler's own */
     buf body;
     const body_sink *sink;
     void *sink_arg;
@@ -92,7 +94,7 @@ struct http_server {
     struct listening *listening;
     conn *conns;
     unsigned n_conns;
-    size_t heads_bytes;    /* of all unfinished heads */
+    size_t heads_bytes; /* of all unfinished heads */
     unsigned n_deadlines;
     struct timer *sweep;
     bool sweeping; /* the timer runs */
@@ -100,8 +102,8 @@ struct http_server {
     void (*closed)(void *arg);
     void *closed_arg;
     struct timer *grace;
-    char *own_lines;       /* header lines of every answer, but Date */
-    buf common;            /* those and Date, of second common_s */
+    char *own_lines; /* header lines of every answer, but Date */
+    buf common;      /* those and Date, of second common_s */
     uint64_t common_s;
 };
 
@@ -114,7 +116,7 @@ void conn_answered(conn *c);  /* the answer is complete (handed to the socket) *
 void conn_read_body(conn *c); /* somebody wants the body now */
 void conn_body_flow(conn *c); /* a pause or a resume of the body's reader */
 void conn_hijacked(conn *c);
-void conn_overdue(conn *c);   /* its deadline has passed */
+void conn_overdue(conn *c);            /* its deadline has passed */
 void conn_refuse(conn *c, int status); /* answer without a handler, then close */
 void conn_close_gently(conn *c);       /* what is unsent still goes out */
 void conn_next(conn *c);               /* the message and its answer are over */
@@ -140,7 +142,7 @@ void conn_gone(http_server *s); /* one connection less */
 /* ---- request.c ---- */
 request *request_new(conn *c);
 void request_unref(request *r);
-void request_gone(request *r);     /* the client closed or half-closed */
+void request_gone(request *r); /* the client closed or half-closed */
 void request_body_in(request *r, const char *p, size_t n);
 void request_body_end(request *r, err *e);
 
@@ -148,12 +150,14 @@ void request_body_end(request *r, err *e);
 const char *status_text(int status);
 void stream_drained(stream *s);
 void stream_client_gone(stream *s);
-void reply_plain_error(conn *c, int status, const char *text); /* without a request; Connection: close */
+void reply_plain_error(conn *c, int status,
+                       const char *text); /* without a request; Connection: close */
 
 /* ---- middleware.c ---- */
 /* Version, OPTIONS, unclean paths, routes: runs the handler or answers itself. */
 void middleware_route(request *r);
-/* After the head, before the body: finds the route; false when the answer is clear without the body. */
+/* After the head, before the body: finds the route; false when the answer is clear without the
+ * body. */
 bool middleware_find(request *r);
 void middleware_log(const request *r);
 

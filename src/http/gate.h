@@ -1,7 +1,7 @@
 /* gate.h - what must hold of a request's bytes beyond what llhttp checks.
  *
- * The gate looks at every byte before llhttp does: one way to write each thing, so that no proxy, no client and no
- * parser behind us can read a request in two ways. */
+ * The gate looks at every byte before llhttp does: one way to write each thing, so that no proxy,
+ * no client and no parser behind us can read a request in two ways. */
 #ifndef BERTH_HTTP_GATE_H
 #define BERTH_HTTP_GATE_H
 
@@ -17,12 +17,12 @@ int blank_feed(uint8_t *seen, const char *p, size_t n, size_t *ret_used);
 
 /* ---- the head, byte by byte ---- */
 typedef struct head_scan {
-    size_t seen;      /* bytes of this head so far */
-    uint8_t ends;     /* how much of CR LF CR LF was just read */
+    size_t seen;  /* bytes of this head so far */
+    uint8_t ends; /* how much of CR LF CR LF was just read */
 } head_scan;
 
-/* Reads on over p; *ret_used of it belong to the head.  0: more is needed, 1: the head is complete, else
- * the status to refuse with. */
+/* Reads on over p; *ret_used of it belong to the head.  0: more is needed, 1: the head is complete,
+ * else the status to refuse with. */
 int head_scan_feed(head_scan *h, const char *p, size_t n, size_t *ret_used);
 
 /* ---- the complete head ---- */
@@ -41,18 +41,19 @@ typedef struct http_head {
     size_t n_fields, room;
 } http_head;
 
-/* Splits and checks text[0..n), which ends in an empty line.  0, or the status to refuse with.  h begins
- * zeroed; its fields are to be freed by the caller in any case. */
+/* Splits and checks text[0..n), which ends in an empty line.  0, or the status to refuse with.  h
+ * begins zeroed; its fields are to be freed by the caller in any case. */
 int head_check(http_head *h, const char *text, size_t n);
-const char *head_value(const http_head *h, const char *name, size_t *ret_len); /* first of that name, or NULL */
+const char *head_value(const http_head *h, const char *name,
+                       size_t *ret_len); /* first of that name, or NULL */
 
 /* ---- chunked bodies ---- */
 typedef struct chunk_gate {
     uint8_t state;
     uint8_t digits;
-    uint64_t left;      /* of the chunk's data */
+    uint64_t left; /* of the chunk's data */
     uint32_t line, extensions, trailer;
-    char name[32];      /* of the trailer field being read */
+    char name[32]; /* of the trailer field being read */
     uint8_t name_len;
     bool last;
 } chunk_gate;

@@ -1,6 +1,7 @@
 /* inbound.h - one message on its way in: a head, then its body.  No socket, no connection in sight.
  *
- * Every byte passes the gate before llhttp sees it.  The same bytes give the same result however they are cut. */
+ * Every byte passes the gate before llhttp sees it.  The same bytes give the same result however
+ * they are cut. */
 #ifndef BERTH_HTTP_INBOUND_H
 #define BERTH_HTTP_INBOUND_H
 
@@ -33,8 +34,8 @@ int inbound_head_feed(inbound *in, const char *p, size_t n, size_t *ret_used);
  * caller's in any case.  done is set when no body follows. */
 int inbound_head_take(inbound *in, char **ret_text, http_head *ret, http_method *ret_method);
 
-/* Bytes behind the head, handed to on_body decoded: 0 the body goes on, 1 it ended with byte *ret_used,
- * else the status.  on_body must not call inbound_done. */
+/* Bytes behind the head, handed to on_body decoded: 0 the body goes on, 1 it ended with byte
+ * *ret_used, else the status.  on_body must not call inbound_done. */
 int inbound_body_feed(inbound *in, const char *p, size_t n, size_t *ret_used);
 
 #endif

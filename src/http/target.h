@@ -15,12 +15,13 @@ typedef struct query_pair {
 typedef struct target {
     char **segments; /* decoded, without the version */
     size_t n_segments;
-    bool slash_at_end; /* behind the last segment: another resource, as dockerd has it */
+    bool slash_at_end;      /* behind the last segment: another resource, as dockerd has it */
     const char *path;       /* decoded, without the version */
-    const char *clean_path; /* set when the path is written uncleanly: where it would lead, encoded, with the query */
+    const char *clean_path; /* set when the path is written uncleanly: where it would lead, encoded,
+                               with the query */
     bool has_version;
-    int major, minor;       /* of the prefix */
-    const char *version;    /* its text, "1.51" */
+    int major, minor;    /* of the prefix */
+    const char *version; /* its text, "1.51" */
     query_pair *query;
     size_t n_query;
 } target;

@@ -51,8 +51,8 @@ static const int suites[] = {
 };
 static const char *alpn[] = {"http/1.1", NULL};
 
-/* mbedTLS tells only "read failed" of a file: errno, which it leaves alone, says why.  A positive code
- * counts the certificates of a file that could not be read. */
+/* mbedTLS tells only "read failed" of a file: errno, which it leaves alone, says why.  A positive
+ * code counts the certificates of a file that could not be read. */
 static err *tls_error(int code, const char *what, const char *name)
 {
     char text[128] = "not all certificates in it can be read";
