@@ -47,7 +47,9 @@ int main(int argc, char **argv)
     int status = 0;
     config c;
 
-    if (untar_main(argc, argv, &status)) /* before anything else is touched; nothing of it needs an orderly end */
+    if (untar_main(
+            argc, argv,
+            &status)) /* before anything else is touched; nothing of it needs an orderly end */
         _exit(status);
     status = run(argc, argv, &c);
     config_done(&c);

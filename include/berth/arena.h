@@ -10,8 +10,8 @@ typedef struct arena arena;
 
 arena *arena_new(void); /* an empty arena costs one small allocation */
 void arena_free(arena *a);
-void *arena_alloc(arena *a, size_t n); /* zeroed, aligned for any type */
-char *arena_strdup(arena *a, const char *s);                /* NULL for NULL */
+void *arena_alloc(arena *a, size_t n);       /* zeroed, aligned for any type */
+char *arena_strdup(arena *a, const char *s); /* NULL for NULL */
 char *arena_strndup(arena *a, const char *s, size_t n);
 char *arena_printf(arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Call fn(p) when the arena is freed, last registered first. */

@@ -19,7 +19,7 @@ void buf_char(buf *b, char c);
 void buf_printf(buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_consume(buf *b, size_t n); /* drop n bytes at the front */
 void buf_truncate(buf *b, size_t len);
-char *buf_take(buf *b);             /* the NUL-terminated bytes, "" for none; caller frees */
+char *buf_take(buf *b); /* the NUL-terminated bytes, "" for none; caller frees */
 
 #define auto_buf __attribute__((cleanup(buf_done))) buf
 

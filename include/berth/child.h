@@ -23,14 +23,14 @@ typedef struct child_opts {
     int stderr_fd;           /* 0: drained and kept as the message; else given to the child */
     const int *extra_fds;    /* appear as 3, 4, ... in the child; they stay the caller's */
     size_t n_extra_fds;
-    uint64_t timeout_ms;     /* SIGKILL after it, error "...: timed out"; 0: none */
-    bool detached;           /* own session: signals to the daemon's group do not reach it */
+    uint64_t timeout_ms; /* SIGKILL after it, error "...: timed out"; 0: none */
+    bool detached;       /* own session: signals to the daemon's group do not reach it */
 } child_opts;
 
 typedef struct child_exit {
-    int status;             /* exit code; 128+n for a signal */
-    int signal;             /* 0 when it exited by itself */
-    const char *last_line;  /* of stderr, "" when there was none */
+    int status;            /* exit code; 128+n for a signal */
+    int signal;            /* 0 when it exited by itself */
+    const char *last_line; /* of stderr, "" when there was none */
 } child_exit;
 
 /* done runs once, after the exit and the end of stderr (stderr is given up 200 ms after the exit: a

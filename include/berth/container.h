@@ -1,7 +1,7 @@
 /* container.h - containers: what they are, what can be done to them.
  *
- * One operation (start, stop, restart, remove) at a time per container, in the order they were asked; reads never
- * wait for one.  Loop thread only. */
+ * One operation (start, stop, restart, remove) at a time per container, in the order they were
+ * asked; reads never wait for one.  Loop thread only. */
 #ifndef BERTH_CONTAINER_H
 #define BERTH_CONTAINER_H
 
@@ -19,26 +19,30 @@ typedef struct container container;
 
 typedef struct containers_opts { /* strings stay the caller's and live as long as the daemon */
     const char *data_root, *exec_root;
-    const char *monitor_program;   /* absolute path of berth-monitor */
-    const char *cgroup_parent;     /* "/docker" when "" */
-    const char *init_path;         /* docker-init; "" when there is none */
-    bool init;                     /* Init for every container that does not say */
-    const char *log_driver;        /* of containers that do not say */
+    const char *monitor_program; /* absolute path of berth-monitor */
+    const char *cgroup_parent;   /* "/docker" when "" */
+    const char *init_path;       /* docker-init; "" when there is none */
+    bool init;                   /* Init for every container that does not say */
+    const char *log_driver;      /* of containers that do not say */
     const json_map *log_opts;
     const json_list *default_ulimits; /* of ulimit */
     unsigned shutdown_timeout_s;
-    const struct dns_opts *dns;    /* the daemon's, of netfiles.h */
+    const struct dns_opts *dns; /* the daemon's, of netfiles.h */
 } containers_opts;
 
 /* Reads what the store knows; blocks; before the loop runs. */
 must_check err *containers_init(const containers_opts *opts);
-/* Finds the monitors that live, records what ended meanwhile, removes what nobody owns; done on the loop. */
+/* Finds the monitors that live, records what ended meanwhile, removes what nobody owns; done on the
+ * loop. */
 void containers_restore(void (*done)(void *arg), void *arg);
-/* Stop what runs (each its own signal and time-out), unless live_restore; done when all have ended. */
+/* Stop what runs (each its own signal and time-out), unless live_restore; done when all have ended.
+ */
 void containers_shutdown(bool live_restore, void (*done)(void *arg), void *arg);
 void containers_done(void);
 
-typedef struct containers_count { unsigned all, running, paused, stopped; } containers_count;
+typedef struct containers_count {
+    unsigned all, running, paused, stopped;
+} containers_count;
 containers_count containers_counted(void);
 
 /* Full id, then name, then unique prefix; 404 "No such container: X". */
@@ -52,14 +56,15 @@ bool container_has_tty(const container *c);
 pid_t container_pid(const container *c);
 const container_config *container_config_of(const container *c);
 const host_config *container_host_config(const container *c);
-const char *container_log_path(const container *c);   /* "" when nothing is logged to a file */
-monitor *container_monitor(const container *c);       /* NULL unless running */
-const char *container_rootfs(const container *c);     /* mounted while running */
+const char *container_log_path(const container *c); /* "" when nothing is logged to a file */
+monitor *container_monitor(const container *c);     /* NULL unless running */
+const char *container_rootfs(const container *c);   /* mounted while running */
 const char *container_run_dir(const container *c);
-void container_event(container *c, const char *action, ...) __attribute__((sentinel)); /* key, value, ..., NULL */
+void container_event(container *c, const char *action, ...)
+    __attribute__((sentinel)); /* key, value, ..., NULL */
 
-/* The environment of a process in it: PATH, HOSTNAME, TERM on a tty, the container's, then extra's; "KEY" alone in
- * either takes KEY away. */
+/* The environment of a process in it: PATH, HOSTNAME, TERM on a tty, the container's, then extra's;
+ * "KEY" alone in either takes KEY away. */
 void container_env(const container *c, const json_strs *extra, bool tty, strv *ret_env);
 /* "[rows,cols]" as clients send it; zeros when it is not that. */
 void console_size_parse(const json_raw *text, unsigned short *ret_rows, unsigned short *ret_cols);
@@ -67,7 +72,7 @@ void console_size_parse(const json_raw *text, unsigned short *ret_rows, unsigned
 /* What the exec room, which stands on this one, wants to know. */
 typedef struct container_hooks {
     void (*exec_ended)(container *c, const char *exec_id, const monitor_exit *exit);
-    void (*stopped)(container *c);  /* init ended: no exec of it runs any more */
+    void (*stopped)(container *c); /* init ended: no exec of it runs any more */
     void (*removed)(container *c);
     void (*exec_ids)(const container *c, arena *a, json_strs *ret);
 } container_hooks;
@@ -75,26 +80,31 @@ void containers_set_hooks(const container_hooks *hooks);
 
 /* ---- operations ---- */
 typedef struct container_create_opts {
-    const char *name;              /* "" : one is made up */
+    const char *name; /* "" : one is made up */
     const char *platform;
     int api_version;
-    container_config *config;      /* as asked; merged with the image's here */
+    container_config *config; /* as asked; merged with the image's here */
     host_config *host;
-    const json_raw *networking;    /* NetworkingConfig as asked, or NULL */
+    const json_raw *networking; /* NetworkingConfig as asked, or NULL */
 } container_create_opts;
 /* warnings is done's for the call. */
 typedef void container_created(void *arg, err *e, container *c, const strv *warnings);
 void container_create(const container_create_opts *opts, container_created *done, void *arg);
 
 typedef void container_done(void *arg, err *e);
-/* Answer an operation that does not begin: done runs from the loop, as it would for one that did. */
+/* Answer an operation that does not begin: done runs from the loop, as it would for one that did.
+ */
 void container_refuse(err *e, container_done *done, void *arg);
-void container_start(container *c, container_done *done, void *arg);   /* ERR_NOT_MODIFIED when it runs */
+void container_start(container *c, container_done *done,
+                     void *arg); /* ERR_NOT_MODIFIED when it runs */
 enum { STOP_TIMEOUT_DEFAULT = INT32_MIN };
-/* timeout_s: STOP_TIMEOUT_DEFAULT takes the container's, -1 waits for ever.  signal "" takes the container's. */
-void container_stop(container *c, const char *signal, int timeout_s, container_done *done, void *arg);
-void container_restart(container *c, const char *signal, int timeout_s, container_done *done, void *arg);
-must_check err *container_kill(container *c, const char *signal);      /* at once */
+/* timeout_s: STOP_TIMEOUT_DEFAULT takes the container's, -1 waits for ever.  signal "" takes the
+ * container's. */
+void container_stop(container *c, const char *signal, int timeout_s, container_done *done,
+                    void *arg);
+void container_restart(container *c, const char *signal, int timeout_s, container_done *done,
+                       void *arg);
+must_check err *container_kill(container *c, const char *signal); /* at once */
 void container_remove(container *c, bool force, bool volumes, container_done *done, void *arg);
 void container_resize(container *c, unsigned rows, unsigned cols, container_done *done, void *arg);
 
@@ -107,7 +117,8 @@ void container_wait_cancel(container_wait *w);
 
 /* ---- attach: works before start; the stream then stays until the exit ---- */
 typedef struct container_client container_client;
-container_client *container_attach(container *c, unsigned what /* ATTACH_* */, const attach_events *ev, void *arg);
+container_client *container_attach(container *c, unsigned what /* ATTACH_* */,
+                                   const attach_events *ev, void *arg);
 bool client_stdin(container_client *cl, const char *p, size_t n);
 void client_stdin_eof(container_client *cl);
 void client_pause(container_client *cl, bool paused);
@@ -118,7 +129,9 @@ void client_free(container_client *cl);
 void containers_each(bool (*fn)(void *arg, container *c), void *arg);
 void container_summarize(container *c, arena *a, container_summary *ret);
 void container_inspected(container *c, arena *a, container_inspect *ret);
-/* The list filters of GET /containers/json; *ret_list is of container *, each referenced by nobody else. */
-must_check err *containers_list(const filters *f, bool all, int64_t limit, arena *a, container ***ret_list, size_t *ret_n);
+/* The list filters of GET /containers/json; *ret_list is of container *, each referenced by nobody
+ * else. */
+must_check err *containers_list(const filters *f, bool all, int64_t limit, arena *a,
+                                container ***ret_list, size_t *ret_n);
 
 #endif

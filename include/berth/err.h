@@ -8,23 +8,23 @@
 #include <stdbool.h>
 
 typedef enum err_class { /* what kind of trouble; the value is the HTTP status that tells it */
-    ERR_NOT_MODIFIED = 304,
-    ERR_INVALID = 400,
-    ERR_UNAUTHORIZED = 401,
-    ERR_FORBIDDEN = 403,
-    ERR_NOT_FOUND = 404,
-    ERR_TIMEOUT = 408,
-    ERR_CONFLICT = 409,
-    ERR_TOO_LARGE = 413,
-    ERR_CANCELLED = 499,
-    ERR_SYSTEM = 500,
-    ERR_UNSUPPORTED = 501,
-    ERR_UNAVAILABLE = 503,
+                         ERR_NOT_MODIFIED = 304,
+                         ERR_INVALID = 400,
+                         ERR_UNAUTHORIZED = 401,
+                         ERR_FORBIDDEN = 403,
+                         ERR_NOT_FOUND = 404,
+                         ERR_TIMEOUT = 408,
+                         ERR_CONFLICT = 409,
+                         ERR_TOO_LARGE = 413,
+                         ERR_CANCELLED = 499,
+                         ERR_SYSTEM = 500,
+                         ERR_UNSUPPORTED = 501,
+                         ERR_UNAVAILABLE = 503,
 } err_class;
 
 typedef struct err err;
 
-#define must_check __attribute__((warn_unused_result))
+#define must_check             __attribute__((warn_unused_result))
 #define printf_like(fmt, args) __attribute__((format(printf, fmt, args)))
 
 must_check err *err_new(err_class kind, const char *fmt, ...) printf_like(2, 3);
@@ -49,11 +49,11 @@ static inline void err_freep(err **e)
 }
 #define auto_err __attribute__((cleanup(err_freep))) err
 
-#define TRY(call)                                                                                  \
-    do {                                                                                           \
-        err *e_ = (call);                                                                          \
-        if (e_)                                                                                    \
-            return e_;                                                                             \
+#define TRY(call)         \
+    do {                  \
+        err *e_ = (call); \
+        if (e_)           \
+            return e_;    \
     } while (0)
 
 #endif

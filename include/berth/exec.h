@@ -21,7 +21,8 @@ must_check err *exec_may_start(const exec *x);
 /* Output and end of an attached start; a start that fails ends with the error, and the exit code is
  * then 126 or 127. detached: ev may be NULL, done tells. */
 typedef struct exec_client exec_client;
-exec_client *exec_start_attached(exec *x, const exec_start_options *opts, const attach_events *ev, void *arg);
+exec_client *exec_start_attached(exec *x, const exec_start_options *opts, const attach_events *ev,
+                                 void *arg);
 void exec_start_detached(exec *x, const exec_start_options *opts, container_done *done, void *arg);
 bool exec_stdin(exec_client *cl, const char *p, size_t n);
 void exec_stdin_eof(exec_client *cl);

@@ -12,13 +12,15 @@ typedef struct filters filters;
 
 /* text NULL or "" gives no filters.  allowed: NULL-terminated keys; another key is ERR_INVALID
  * "invalid filter 'x'", not JSON is "invalid filter". */
-must_check err *filters_parse(const char *text, const char *const *allowed, arena *a, filters **ret);
+must_check err *filters_parse(const char *text, const char *const *allowed, arena *a,
+                              filters **ret);
 bool filters_has(const filters *f, const char *key);
 size_t filters_count(const filters *f, const char *key);
 const char *filters_nth(const filters *f, const char *key, size_t i);
 /* No such key, or one value equals. */
 bool filters_match_exact(const filters *f, const char *key, const char *value);
-/* No such key, or one value equals or is a regular expression (unanchored, RE2-like subset by POSIX ERE) found in value. */
+/* No such key, or one value equals or is a regular expression (unanchored, RE2-like subset by POSIX
+ * ERE) found in value. */
 bool filters_match_regex(const filters *f, const char *key, const char *value);
 /* A shell glob ("busy*:latest"), whole value. */
 bool filters_glob(const char *pattern, const char *value);

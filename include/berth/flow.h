@@ -2,8 +2,9 @@
  *
  * Downward while all is well; after an error or a cancel, upward through the undo column.  A row
  * awaits exactly one thing, so the state has one owner at any moment and needs no lock.  Undo runs
- * for every step that began, so it accepts "nothing there"; its failures are logged, the first error
- * is kept.  Cancel begins no further step, awaits the running one, unwinds.  Loop thread only. */
+ * for every step that began, so it accepts "nothing there"; its failures are logged, the first
+ * error is kept.  Cancel begins no further step, awaits the running one, unwinds.  Loop thread
+ * only. */
 #ifndef BERTH_FLOW_H
 #define BERTH_FLOW_H
 
@@ -35,19 +36,41 @@ typedef struct flow_act {
         void (*argv)(void *state, strv *argv);
         uint64_t (*sleep_ms)(void *state);
         void (*call)(void *state, flow *f);
-        void *(*next)(void *state); /* EACH: state of the next child flow, NULL when there is none */
+        void *(*next)(
+            void *state); /* EACH: state of the next child flow, NULL when there is none */
     };
     const flow_def *each;
     unsigned at_once;
 } flow_act;
 
-#define NOW(fn)            {.kind = FLOW_NOW, .run = (fn)}
-#define JOB(fn)            {.kind = FLOW_JOB, .run = (fn)}
-#define SLOW_JOB(fn)       {.kind = FLOW_SLOW_JOB, .run = (fn)}
-#define SPAWN(fn)          {.kind = FLOW_SPAWN, .argv = (fn)}
-#define SLEEP(fn)          {.kind = FLOW_SLEEP, .sleep_ms = (fn)}
-#define CALL(fn)           {.kind = FLOW_CALL, .call = (fn)}
-#define EACH(def, fn, n)   {.kind = FLOW_EACH, .next = (fn), .each = (def), .at_once = (n)}
+#define NOW(fn)                       \
+    {                                 \
+        .kind = FLOW_NOW, .run = (fn) \
+    }
+#define JOB(fn)                       \
+    {                                 \
+        .kind = FLOW_JOB, .run = (fn) \
+    }
+#define SLOW_JOB(fn)                       \
+    {                                      \
+        .kind = FLOW_SLOW_JOB, .run = (fn) \
+    }
+#define SPAWN(fn)                        \
+    {                                    \
+        .kind = FLOW_SPAWN, .argv = (fn) \
+    }
+#define SLEEP(fn)                            \
+    {                                        \
+        .kind = FLOW_SLEEP, .sleep_ms = (fn) \
+    }
+#define CALL(fn)                        \
+    {                                   \
+        .kind = FLOW_CALL, .call = (fn) \
+    }
+#define EACH(def, fn, n)                                               \
+    {                                                                  \
+        .kind = FLOW_EACH, .next = (fn), .each = (def), .at_once = (n) \
+    }
 
 typedef struct flow_step {
     const char *name; /* NULL ends the table */
@@ -79,7 +102,7 @@ bool flow_is_cancelled(const flow *f);
 /* Within a CALL step: fn(state) is told of a cancel, so that what is awaited can be cut short (it
  * still ends in flow_resume).  Forgotten when the step ends. */
 void flow_on_cancel(flow *f, void (*fn)(void *state));
-void flow_hangup_of(flow *f);      /* the client of this flow went away: cancels where def says so */
+void flow_hangup_of(flow *f); /* the client of this flow went away: cancels where def says so */
 unsigned flows_running(void);
 
 /* Tests replace every act by calling a hook instead: see test/unit/loop/flow_torture_test.c.  While

@@ -14,13 +14,13 @@
 typedef struct log_reader log_reader;
 
 typedef struct log_query {
-    bool out, err;          /* which streams */
-    bool follow;            /* go on at the end of the file until log_reader_finish */
-    bool timestamps;        /* "2006-01-02T15:04:05.000000000Z " before each line */
-    bool details;           /* the line's attrs, "k=v,k2=v2 ", before it (after the time) */
-    bool framed;            /* Docker stream frames (8-byte header); false on a tty: raw */
+    bool out, err;              /* which streams */
+    bool follow;                /* go on at the end of the file until log_reader_finish */
+    bool timestamps;            /* "2006-01-02T15:04:05.000000000Z " before each line */
+    bool details;               /* the line's attrs, "k=v,k2=v2 ", before it (after the time) */
+    bool framed;                /* Docker stream frames (8-byte header); false on a tty: raw */
     int64_t since_ns, until_ns; /* inclusive bounds; 0: none */
-    int64_t tail;           /* the last n lines; -1: all */
+    int64_t tail;               /* the last n lines; -1: all */
 } log_query;
 
 typedef struct log_reader_events {
@@ -28,8 +28,10 @@ typedef struct log_reader_events {
     void (*on_end)(void *arg, err *e);                   /* last; owned by the callee */
 } log_reader_events;
 
-/* Reading begins from the loop.  A missing file is an empty log.  A torn or foreign line is skipped. */
-log_reader *log_reader_new(const char *path, const log_query *q, const log_reader_events *ev, void *arg);
+/* Reading begins from the loop.  A missing file is an empty log.  A torn or foreign line is
+ * skipped. */
+log_reader *log_reader_new(const char *path, const log_query *q, const log_reader_events *ev,
+                           void *arg);
 void log_reader_resume(log_reader *r);
 /* The writer is done: hand out what is there, then end. */
 void log_reader_finish(log_reader *r);

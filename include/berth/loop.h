@@ -10,13 +10,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-must_check err *loop_init(void); /* once, before anything else of this room; the caller's thread becomes the loop's */
-void loop_run(void);             /* until loop_stop, or until nothing is left to wait for */
-void loop_stop(void);            /* loop_run returns after the current event */
-void loop_done(void);            /* closes what is left; asserts that no job is still running */
+must_check err *loop_init(
+    void); /* once, before anything else of this room; the caller's thread becomes the loop's */
+void loop_run(void);  /* until loop_stop, or until nothing is left to wait for */
+void loop_stop(void); /* loop_run returns after the current event */
+void loop_done(void); /* closes what is left; asserts that no job is still running */
 
-bool on_loop(void);              /* is this the loop's thread? */
-uint64_t loop_now_ms(void);      /* monotonic, cached once per event */
+bool on_loop(void);         /* is this the loop's thread? */
+uint64_t loop_now_ms(void); /* monotonic, cached once per event */
 
 /* Call fn(arg) after the current callback has returned: how a callback frees its caller. */
 void loop_defer(void (*fn)(void *arg), void *arg);

@@ -17,7 +17,8 @@ must_check err *reference_parse(const char *text, reference *ret);
 void reference_done(reference *r);
 /* "busybox" of docker.io/library/busybox, "ghcr.io/o/r" of others; caller frees. */
 char *reference_familiar_name(const reference *r);
-/* Familiar name with ":tag" ("latest" when there is neither tag nor digest) or "@digest"; caller frees. */
+/* Familiar name with ":tag" ("latest" when there is neither tag nor digest) or "@digest"; caller
+ * frees. */
 char *reference_familiar(const reference *r);
 
 /* "sha256:" and 64 lower-case hex digits: what may become part of a path. */

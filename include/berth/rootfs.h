@@ -6,8 +6,9 @@
 
 #include <berth/err.h>
 
-/* Once, at start: the read-only layer above every image that holds real directories and files where the
- * runtime mounts (/dev, /proc, /sys, /etc/hosts, ...), so that no link of an image leads a mount astray. */
+/* Once, at start: the read-only layer above every image that holds real directories and files where
+ * the runtime mounts (/dev, /proc, /sys, /etc/hosts, ...), so that no link of an image leads a
+ * mount astray. */
 must_check err *rootfs_init(const char *data_root);
 const char *rootfs_init_layer(void);
 /* container_dir/diff, work and merged. */

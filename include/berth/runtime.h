@@ -11,28 +11,35 @@
 #include <stddef.h>
 
 typedef struct runtime {
-    char *name;            /* "crun", "runc", or the configured name */
-    char *path;            /* absolute */
-    char **args;           /* global arguments (--root, runtimeArgs), NULL-terminated */
-    char *version;         /* as it told when probed; "" when it did not run */
-    bool works;            /* probed by `--version` at start */
-    bool hide_unified;     /* needs the namespace without the unified mount */
+    char *name;        /* "crun", "runc", or the configured name */
+    char *path;        /* absolute */
+    char **args;       /* global arguments (--root, runtimeArgs), NULL-terminated */
+    char *version;     /* as it told when probed; "" when it did not run */
+    bool works;        /* probed by `--version` at start */
+    bool hide_unified; /* needs the namespace without the unified mount */
 } runtime;
 
 typedef enum cgroup_mode { CGROUP_V1, CGROUP_HYBRID, CGROUP_V2 } cgroup_mode;
-cgroup_mode runtime_cgroup_mode(void); /* of this host, from the file system type of /sys/fs/cgroup; cached; any thread */
+cgroup_mode runtime_cgroup_mode(
+    void); /* of this host, from the file system type of /sys/fs/cgroup; cached; any thread */
 
-/* Blocks briefly (probes programs); called once before the loop runs.  root_dir is where runtimes keep their
- * state (below exec-root).  extra: name, path, args of --add-runtime, replacing a built-in of that name. */
-typedef struct runtime_extra { const char *name, *path; const char *const *args; } runtime_extra;
-must_check err *runtimes_init(const char *root_dir, const runtime_extra *extra, size_t n_extra, const char *default_name);
+/* Blocks briefly (probes programs); called once before the loop runs.  root_dir is where runtimes
+ * keep their state (below exec-root).  extra: name, path, args of --add-runtime, replacing a
+ * built-in of that name. */
+typedef struct runtime_extra {
+    const char *name, *path;
+    const char *const *args;
+} runtime_extra;
+must_check err *runtimes_init(const char *root_dir, const runtime_extra *extra, size_t n_extra,
+                              const char *default_name);
 void runtimes_done(void);
 /* The path of berth-monitor: where the daemon found it; else beside this program.  Set it before
  * runtimes_init; runtime_argv needs it where a runtime must not see the unified cgroup mount. */
 void runtime_set_monitor_program(const char *path);
 const char *runtime_monitor_program(void);
 const runtime *runtime_default(void);
-const runtime *runtime_find(const char *name); /* NULL or "" gives the default; NULL when unknown or not there */
+const runtime *runtime_find(
+    const char *name); /* NULL or "" gives the default; NULL when unknown or not there */
 size_t runtime_count(void);
 const runtime *runtime_nth(size_t i);
 

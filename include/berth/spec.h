@@ -1,8 +1,8 @@
 /* spec.h - from Config and HostConfig to the OCI runtime's config.json.
  *
- * Everything an image says is data: only the fields named here reach the spec, annotations come from
- * HostConfig alone.  The runtime gets numeric ids, never names.  Any thread; spec_user_resolve and
- * spec_host_init read files. */
+ * Everything an image says is data: only the fields named here reach the spec, annotations come
+ * from HostConfig alone.  The runtime gets numeric ids, never names.  Any thread; spec_user_resolve
+ * and spec_host_init read files. */
 #ifndef BERTH_SPEC_H
 #define BERTH_SPEC_H
 
@@ -20,10 +20,12 @@ typedef struct spec_user {
     const char *home; /* from passwd; "/" when there is none */
 } spec_user;
 
-/* "", "name", "uid", "name:group", "uid:gid" looked up in etc/passwd and etc/group below rootfs_fd (through
- * openat2 RESOLVE_IN_ROOT, regular files only, at most 10 MiB read); numbers are never looked up as names.
- * ERR_INVALID "unable to find user x: no matching entries in passwd file" and its like for groups. Blocks. */
-must_check err *spec_user_resolve(int rootfs_fd, const char *user, const json_strs *group_add, arena *a, spec_user *ret);
+/* "", "name", "uid", "name:group", "uid:gid" looked up in etc/passwd and etc/group below rootfs_fd
+ * (through openat2 RESOLVE_IN_ROOT, regular files only, at most 10 MiB read); numbers are never
+ * looked up as names. ERR_INVALID "unable to find user x: no matching entries in passwd file" and
+ * its like for groups. Blocks. */
+must_check err *spec_user_resolve(int rootfs_fd, const char *user, const json_strs *group_add,
+                                  arena *a, spec_user *ret);
 
 /* What of the host shapes every spec: capabilities the daemon itself has, seccomp's profile, masked
  * thermal paths, cgroup mode, whether apparmor is there.  Blocks; once, at start. */
@@ -35,34 +37,37 @@ typedef struct spec_bind { /* one -v of a host path, already parsed and checked 
     const char *source, *destination;
     const char *propagation; /* "rprivate" when NULL or "" */
     bool readonly;
-    bool recursive;          /* rbind */
+    bool recursive; /* rbind */
 } spec_bind;
 
 typedef struct spec_input {
     const char *id;
-    const char *rootfs;              /* mounted, absolute */
-    const char *hostname;            /* as the container sees it; "" in a shared UTS namespace */
-    const container_config *config;  /* merged with the image's */
+    const char *rootfs;             /* mounted, absolute */
+    const char *hostname;           /* as the container sees it; "" in a shared UTS namespace */
+    const container_config *config; /* merged with the image's */
     const host_config *host;
-    const char *const *env;          /* complete, NULL-terminated */
-    const char *const *argv;         /* Entrypoint + Cmd, NULL-terminated */
+    const char *const *env;  /* complete, NULL-terminated */
+    const char *const *argv; /* Entrypoint + Cmd, NULL-terminated */
     const spec_user *user;
-    const spec_bind *binds;          /* sorted by the depth of their destination */
+    const spec_bind *binds; /* sorted by the depth of their destination */
     size_t n_binds;
     const char *resolv_conf_path, *hosts_path, *hostname_path; /* NULL: not mounted */
-    const char *shm_path;            /* host directory for /dev/shm; NULL: a tmpfs of its own */
-    const char *netns_path;          /* NULL: the host's */
-    const char *ipcns_path, *pidns_path, *utsns_path; /* to share; NULL: own, or the host's where the mode says so */
-    const char *cgroups_path;        /* "/docker/<id>" */
-    const char *init_path;           /* docker-init on the host when Init is wanted, else NULL */
+    const char *shm_path;   /* host directory for /dev/shm; NULL: a tmpfs of its own */
+    const char *netns_path; /* NULL: the host's */
+    const char *ipcns_path, *pidns_path,
+        *utsns_path;          /* to share; NULL: own, or the host's where the mode says so */
+    const char *cgroups_path; /* "/docker/<id>" */
+    const char *init_path;    /* docker-init on the host when Init is wanted, else NULL */
 } spec_input;
 
-/* Appends config.json.  Warnings (capabilities the daemon lacks, rlimits it may not raise) are added to
- * *warnings.  ERR_INVALID for what dockerd refuses (unknown capability, bad sysctl, ...). */
+/* Appends config.json.  Warnings (capabilities the daemon lacks, rlimits it may not raise) are
+ * added to *warnings.  ERR_INVALID for what dockerd refuses (unknown capability, bad sysctl, ...).
+ */
 must_check err *spec_build(const spec_input *in, buf *out, strv *warnings);
 
 /* The checks of spec_build that need nothing but the request: for create. */
-must_check err *spec_validate(const container_config *config, const host_config *host, strv *warnings);
+must_check err *spec_validate(const container_config *config, const host_config *host,
+                              strv *warnings);
 
 typedef struct spec_exec {
     const char *const *env, *const *argv;
@@ -70,12 +75,13 @@ typedef struct spec_exec {
     const spec_user *user;
     bool tty, privileged;
     unsigned short rows, cols;
-    const host_config *host;         /* the container's: capabilities, no-new-privileges, ulimits */
+    const host_config *host; /* the container's: capabilities, no-new-privileges, ulimits */
 } spec_exec;
 /* Appends the process object that `exec --process` reads. */
 must_check err *spec_build_exec(const spec_exec *in, buf *out);
 
-/* The lists dockerd fills into HostConfig at create (MaskedPaths, ReadonlyPaths); NULL-terminated. */
+/* The lists dockerd fills into HostConfig at create (MaskedPaths, ReadonlyPaths); NULL-terminated.
+ */
 const char *const *spec_masked_paths(void);
 const char *const *spec_readonly_paths(void);
 

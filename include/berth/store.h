@@ -10,12 +10,15 @@
 #include <berth/err.h>
 #include <stdbool.h>
 
-/* Tables: "containers", "container_state", "images", "tags", "layers", "networks", "endpoints", "volumes", "meta". */
+/* Tables: "containers", "container_state", "images", "tags", "layers", "networks", "endpoints",
+ * "volumes", "meta". */
 
-/* Opens or creates; migrates forward.  A newer schema is refused (ERR_UNSUPPORTED); a corrupt file is set aside
- * as PATH.corrupt-TIME, logged, and *ret_rebuilt is true: the rooms then rebuild from their own files. */
+/* Opens or creates; migrates forward.  A newer schema is refused (ERR_UNSUPPORTED); a corrupt file
+ * is set aside as PATH.corrupt-TIME, logged, and *ret_rebuilt is true: the rooms then rebuild from
+ * their own files. */
 must_check err *store_open(const char *path, bool *ret_rebuilt);
-must_check err *store_each(const char *table, err *(*fn)(void *arg, const char *key, const char *body), void *arg);
+must_check err *store_each(const char *table,
+                           err *(*fn)(void *arg, const char *key, const char *body), void *arg);
 void store_close(void); /* commits what is waiting */
 
 typedef struct store_batch store_batch;

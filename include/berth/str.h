@@ -13,10 +13,10 @@ typedef struct strv {
     size_t n;
 } strv;
 
-void strv_push(strv *s, const char *item);                  /* copies */
+void strv_push(strv *s, const char *item); /* copies */
 void strv_pushf(strv *s, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void strv_add(strv *s, ...) __attribute__((sentinel));      /* several, ended by NULL */
-void strv_pop(strv *s); /* drops the last one */
+void strv_add(strv *s, ...) __attribute__((sentinel)); /* several, ended by NULL */
+void strv_pop(strv *s);                                /* drops the last one */
 bool strv_has(const strv *s, const char *item);
 void strv_done(strv *s);
 /* Split at every sep; empty items are kept; "" gives no item. */

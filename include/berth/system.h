@@ -1,5 +1,5 @@
-/* system.h - what the daemon says of itself and of its host.  Answered from memory.  Loop thread only, except
- * system_init. */
+/* system.h - what the daemon says of itself and of its host.  Answered from memory.  Loop thread
+ * only, except system_init. */
 #ifndef BERTH_SYSTEM_H
 #define BERTH_SYSTEM_H
 
@@ -8,8 +8,8 @@
 #include <berth/err.h>
 #include <berth/str.h>
 
-/* Berth speaks as this Docker Engine does: clients compare it as a version number.  Berth's own version is in
- * Components and Platform. */
+/* Berth speaks as this Docker Engine does: clients compare it as a version number.  Berth's own
+ * version is in Components and Platform. */
 #define ENGINE_VERSION "28.5.2"
 enum { API_MAX = 51, API_MIN = 24 };
 
@@ -19,7 +19,8 @@ typedef struct system_opts { /* strings stay the caller's */
     bool debug, live_restore;
 } system_opts;
 
-/* Reads the host's facts and the engine's id (made on the first start); blocks; before the loop runs. */
+/* Reads the host's facts and the engine's id (made on the first start); blocks; before the loop
+ * runs. */
 must_check err *system_init(const system_opts *opts);
 void system_reload(const system_opts *opts);
 void system_done(void);

@@ -9,8 +9,8 @@
 enum { TIME_TEXT = 40 };
 #define TIME_ZERO INT64_MIN /* Go's zero time: 0001-01-01T00:00:00Z */
 
-int64_t time_now_ns(void);       /* the wall clock */
-int64_t time_mono_ns(void);      /* the monotonic clock: for durations and time-outs */
+int64_t time_now_ns(void);  /* the wall clock */
+int64_t time_mono_ns(void); /* the monotonic clock: for durations and time-outs */
 /* RFC3339Nano in UTC, trailing zeros cut: "2026-01-02T15:04:05.25Z". */
 void time_rfc3339(int64_t ns, char out[TIME_TEXT]);
 /* The log prefix: always nine digits, "2026-01-02T15:04:05.000000000Z". */

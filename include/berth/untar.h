@@ -1,7 +1,7 @@
 /* untar.h - the helper that unpacks archives: the daemon's own binary under another name.
  *
- * It drops to the capabilities that unpacking needs, has no network, bounded memory and time, and reaches every path by
- * openat2 from the root's descriptor: no archive reaches outside. */
+ * It drops to the capabilities that unpacking needs, has no network, bounded memory and time, and
+ * reaches every path by openat2 from the root's descriptor: no archive reaches outside. */
 #ifndef BERTH_UNTAR_H
 #define BERTH_UNTAR_H
 

@@ -6,7 +6,8 @@
 typedef struct watch watch;
 enum { WATCH_READ = 1, WATCH_WRITE = 2 };
 
-watch *watch_start(const char *name, int fd, int events, void (*fn)(void *arg, int events), void *arg);
+watch *watch_start(const char *name, int fd, int events, void (*fn)(void *arg, int events),
+                   void *arg);
 void watch_set(watch *w, int events); /* 0 pauses */
 void watch_stop(watch *w);            /* frees; NULL is fine; call it before closing fd */
 

@@ -33,8 +33,7 @@ static err *take_values(const cJSON *from, arena *a, filter_key *k)
 
     if (!cJSON_IsArray(from) && !cJSON_IsObject(from))
         return err_new(ERR_INVALID, "invalid filter");
-    cJSON_ArrayForEach(item, from)
-    {
+    cJSON_ArrayForEach (item, from) {
         const char *value = cJSON_IsArray(from) ? item->valuestring : item->string;
 
         if (cJSON_IsArray(from) ? !cJSON_IsString(item) : !cJSON_IsBool(item))
@@ -51,8 +50,7 @@ static err *take_keys(const cJSON *tree, const char *const *allowed, arena *a, f
 
     if (!cJSON_IsObject(tree))
         return err_new(ERR_INVALID, "invalid filter");
-    cJSON_ArrayForEach(item, tree)
-    {
+    cJSON_ArrayForEach (item, tree) {
         filter_key *k;
 
         if (!is_allowed(item->string, allowed))
@@ -174,7 +172,8 @@ err *filters_bool(const filters *f, const char *key, bool otherwise, bool *ret)
     *ret = otherwise;
     if (!value)
         return NULL;
-    if (!str_eq(value, "true") && !str_eq(value, "1") && !str_eq(value, "false") && !str_eq(value, "0"))
+    if (!str_eq(value, "true") && !str_eq(value, "1") && !str_eq(value, "false") &&
+        !str_eq(value, "0"))
         return err_new(ERR_INVALID, "invalid filter '%s=%s'", key, value);
     *ret = str_eq(value, "true") || str_eq(value, "1");
     return NULL;

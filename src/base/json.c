@@ -1,4 +1,5 @@
-/* json.c - handling decoded objects: deep copies, lists and maps that grow in an arena.  Any thread. */
+/* json.c - handling decoded objects: deep copies, lists and maps that grow in an arena.  Any
+ * thread. */
 #include "json_scan.h"
 #include <berth/json.h>
 #include <berth/mem.h>

@@ -42,7 +42,8 @@ static err *wrong(const path *p, const char *what)
     return err_new(ERR_INVALID, "%s: %s", where.data ? where.data : "body", what);
 }
 
-static err *decode_object(const decoder *d, const json_type *t, const cJSON *j, void *to, const path *p);
+static err *decode_object(const decoder *d, const json_type *t, const cJSON *j, void *to,
+                          const path *p);
 
 static err *decode_string(const decoder *d, const cJSON *j, char **ret, const path *p)
 {
@@ -76,7 +77,8 @@ static err *decode_bool(const cJSON *j, bool *ret, const path *p)
 }
 
 /* null among strings is "", as for Go. */
-static err *decode_strs(const decoder *d, const cJSON *j, json_strs *ret, bool or_one, const path *p)
+static err *decode_strs(const decoder *d, const cJSON *j, json_strs *ret, bool or_one,
+                        const path *p)
 {
     json_strs list = {.set = true};
     const cJSON *item;
@@ -90,8 +92,7 @@ static err *decode_strs(const decoder *d, const cJSON *j, json_strs *ret, bool o
     if (!cJSON_IsArray(j))
         return wrong(p, "not a list of strings");
     list.v = arena_alloc(d->a, json_room((size_t)cJSON_GetArraySize(j)) * sizeof(*list.v));
-    cJSON_ArrayForEach(item, j)
-    {
+    cJSON_ArrayForEach (item, j) {
         path at = {p, NULL, list.n};
 
         if (cJSON_IsNull(item))
@@ -122,8 +123,7 @@ static err *decode_map(const decoder *d, const cJSON *j, json_map *ret, const pa
         return wrong(p, "not an object of strings");
     map.keys = arena_alloc(d->a, size * sizeof(*map.keys));
     map.values = arena_alloc(d->a, size * sizeof(*map.values));
-    cJSON_ArrayForEach(item, j)
-    {
+    cJSON_ArrayForEach (item, j) {
         path at = {p, item->string, 0};
         size_t i = size <= 1024 ? key_index(map.keys, map.n, item->string) : map.n;
 
@@ -145,8 +145,7 @@ static err *decode_set(const decoder *d, const cJSON *j, json_strs *ret, const p
     if (!cJSON_IsObject(j))
         return wrong(p, "not an object");
     set.v = arena_alloc(d->a, json_room((size_t)cJSON_GetArraySize(j)) * sizeof(*set.v));
-    cJSON_ArrayForEach(item, j)
-    {
+    cJSON_ArrayForEach (item, j) {
         path at = {p, item->string, 0};
 
         if (!cJSON_IsObject(item) && !cJSON_IsNull(item))
@@ -169,7 +168,8 @@ static err *decode_raw(const decoder *d, const cJSON *j, json_raw *ret)
     return NULL;
 }
 
-static err *decode_list(const decoder *d, const json_type *t, const cJSON *j, json_list *ret, const path *p)
+static err *decode_list(const decoder *d, const json_type *t, const cJSON *j, json_list *ret,
+                        const path *p)
 {
     json_list list = {.set = true};
     const cJSON *item;
@@ -177,8 +177,7 @@ static err *decode_list(const decoder *d, const json_type *t, const cJSON *j, js
     if (!cJSON_IsArray(j))
         return wrong(p, "not a list");
     list.v = arena_alloc(d->a, json_room((size_t)cJSON_GetArraySize(j)) * t->size);
-    cJSON_ArrayForEach(item, j)
-    {
+    cJSON_ArrayForEach (item, j) {
         path at = {p, NULL, list.n};
 
         if (!cJSON_IsNull(item))
@@ -189,7 +188,8 @@ static err *decode_list(const decoder *d, const json_type *t, const cJSON *j, js
     return NULL;
 }
 
-static err *decode_mapof(const decoder *d, const json_type *t, const cJSON *j, json_mapof *ret, const path *p)
+static err *decode_mapof(const decoder *d, const json_type *t, const cJSON *j, json_mapof *ret,
+                         const path *p)
 {
     size_t size = json_room((size_t)cJSON_GetArraySize(j));
     json_mapof map = {.set = true};
@@ -199,8 +199,7 @@ static err *decode_mapof(const decoder *d, const json_type *t, const cJSON *j, j
         return wrong(p, "not an object");
     map.v = arena_alloc(d->a, size * t->size);
     map.keys = arena_alloc(d->a, size * sizeof(*map.keys));
-    cJSON_ArrayForEach(item, j)
-    {
+    cJSON_ArrayForEach (item, j) {
         path at = {p, item->string, 0};
         size_t i = size <= 1024 ? key_index(map.keys, map.n, item->string) : map.n;
         char *to = (char *)map.v + i * t->size;
@@ -215,7 +214,8 @@ static err *decode_mapof(const decoder *d, const json_type *t, const cJSON *j, j
     return NULL;
 }
 
-static err *decode_maplist(const decoder *d, const json_type *t, const cJSON *j, json_maplist *ret, const path *p)
+static err *decode_maplist(const decoder *d, const json_type *t, const cJSON *j, json_maplist *ret,
+                           const path *p)
 {
     size_t size = json_room((size_t)cJSON_GetArraySize(j));
     json_maplist map = {.set = true};
@@ -225,8 +225,7 @@ static err *decode_maplist(const decoder *d, const json_type *t, const cJSON *j,
         return wrong(p, "not an object");
     map.v = arena_alloc(d->a, size * sizeof(*map.v));
     map.keys = arena_alloc(d->a, size * sizeof(*map.keys));
-    cJSON_ArrayForEach(item, j)
-    {
+    cJSON_ArrayForEach (item, j) {
         path at = {p, item->string, 0};
         size_t i = size <= 1024 ? key_index(map.keys, map.n, item->string) : map.n;
 
@@ -240,7 +239,8 @@ static err *decode_maplist(const decoder *d, const json_type *t, const cJSON *j,
     return NULL;
 }
 
-static err *decode_value(const decoder *d, const json_field *f, const cJSON *j, void *to, const path *p)
+static err *decode_value(const decoder *d, const json_field *f, const cJSON *j, void *to,
+                         const path *p)
 {
     switch (f->kind) {
     case JSON_STR:
@@ -299,14 +299,14 @@ static const json_field *field_for(const json_type *t, const char *key)
     return near;
 }
 
-static err *decode_object(const decoder *d, const json_type *t, const cJSON *j, void *to, const path *p)
+static err *decode_object(const decoder *d, const json_type *t, const cJSON *j, void *to,
+                          const path *p)
 {
     const cJSON *item;
 
     if (!cJSON_IsObject(j))
         return wrong(p, "not an object");
-    cJSON_ArrayForEach(item, j)
-    {
+    cJSON_ArrayForEach (item, j) {
         const json_field *f = field_for(t, item->string);
         path at = {p, f ? f->key : NULL, 0};
 
@@ -329,7 +329,8 @@ static void tree_free(void *tree)
     cJSON_Delete(tree);
 }
 
-err *json_decode(const json_type *type, const char *text, size_t n, int api_version, arena *a, void *ret)
+err *json_decode(const json_type *type, const char *text, size_t n, int api_version, arena *a,
+                 void *ret)
 {
     decoder d = {a, api_version};
     auto_buf marked = {0};
@@ -346,7 +347,8 @@ err *json_decode(const json_type *type, const char *text, size_t n, int api_vers
     }
     tree = cJSON_ParseWithLengthOpts(text, n, &end, false);
     if (!tree)
-        return err_new(ERR_INVALID, "invalid JSON: unexpected input at byte %zu", end ? (size_t)(end - text) : 0);
+        return err_new(ERR_INVALID, "invalid JSON: unexpected input at byte %zu",
+                       end ? (size_t)(end - text) : 0);
     if (!is_blank(end, n - (size_t)(end - text)))
         e = err_new(ERR_INVALID, "unexpected content after JSON");
     else

@@ -1,4 +1,5 @@
-/* json_encode.c - from structs to text, along their field lists, straight into the buffer.  Any thread. */
+/* json_encode.c - from structs to text, along their field lists, straight into the buffer.  Any
+ * thread. */
 #include "json_scan.h"
 #include <berth/json.h>
 #include <berth/str.h>
@@ -189,14 +190,17 @@ static void encode_value(const json_field *f, const void *from, int api_version,
         return;
     case JSON_OBJS:
         if (!encode_nil(f, ((const json_list *)from)->set, ((const json_list *)from)->n, "[]", out))
-            json_encode_list(f->type, ((const json_list *)from)->v, ((const json_list *)from)->n, api_version, out);
+            json_encode_list(f->type, ((const json_list *)from)->v, ((const json_list *)from)->n,
+                             api_version, out);
         return;
     case JSON_MAPOF:
-        if (!encode_nil(f, ((const json_mapof *)from)->set, ((const json_mapof *)from)->n, "{}", out))
+        if (!encode_nil(f, ((const json_mapof *)from)->set, ((const json_mapof *)from)->n, "{}",
+                        out))
             encode_mapof(f->type, from, api_version, out);
         return;
     case JSON_MAPLISTOF:
-        if (!encode_nil(f, ((const json_maplist *)from)->set, ((const json_maplist *)from)->n, "{}", out))
+        if (!encode_nil(f, ((const json_maplist *)from)->set, ((const json_maplist *)from)->n, "{}",
+                        out))
             encode_maplist(f->type, from, api_version, out);
         return;
     }
@@ -295,7 +299,8 @@ void json_encode(const json_type *type, const void *object, int api_version, buf
     buf_char(out, '}');
 }
 
-void json_encode_list(const json_type *type, const void *objects, size_t n, int api_version, buf *out)
+void json_encode_list(const json_type *type, const void *objects, size_t n, int api_version,
+                      buf *out)
 {
     buf_char(out, '[');
     for (size_t i = 0; i < n; i++) {

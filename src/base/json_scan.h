@@ -9,13 +9,13 @@
  * written a number in an odd way, no more. */
 #define JSON_LONG_MARK "\001i:"
 
-/* ERR_INVALID for nesting beyond JSON_MAX_DEPTH, a NUL (also as \u0000) and bad UTF-8.  marked gets a copy of the
- * text with long integers marked, and stays empty when there are none. */
+/* ERR_INVALID for nesting beyond JSON_MAX_DEPTH, a NUL (also as \u0000) and bad UTF-8.  marked gets
+ * a copy of the text with long integers marked, and stays empty when there are none. */
 must_check err *json_scan(const char *text, size_t n, buf *marked);
 void json_unmark_longs(char *text); /* in compact JSON: "\u0001i:123" becomes 123 again */
 
-/* How many elements a list of n has room for: the smallest power of two that holds them, and one more that
- * stays zero, so that a list of strings ends with NULL. */
+/* How many elements a list of n has room for: the smallest power of two that holds them, and one
+ * more that stays zero, so that a list of strings ends with NULL. */
 static inline size_t json_room(size_t n)
 {
     size_t room = 1;

@@ -105,7 +105,8 @@ static void json_value(buf *b, const log_value *v)
         text_value(b, v);
 }
 
-static void write_text(buf *b, const char *time, log_level level, const char *event, const log_pair *pairs)
+static void write_text(buf *b, const char *time, log_level level, const char *event,
+                       const log_pair *pairs)
 {
     buf_printf(b, "time=\"%s\" level=%s msg=", time, level_names[level]);
     json_quote(event, b);
@@ -115,7 +116,8 @@ static void write_text(buf *b, const char *time, log_level level, const char *ev
     }
 }
 
-static void write_json(buf *b, const char *time, log_level level, const char *event, const log_pair *pairs)
+static void write_json(buf *b, const char *time, log_level level, const char *event,
+                       const log_pair *pairs)
 {
     buf_printf(b, "{\"level\":\"%s\",\"msg\":", level_names[level]);
     json_quote(event, b);

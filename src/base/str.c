@@ -12,7 +12,8 @@
 
 static void strv_own(strv *s, char *item)
 {
-    if (!s->v || (s->n & (s->n - 1)) == 0) /* at every power of two: room for twice as many and the NULL */
+    if (!s->v ||
+        (s->n & (s->n - 1)) == 0) /* at every power of two: room for twice as many and the NULL */
         s->v = xrealloc(s->v, ((s->n ? s->n * 2 : 1) + 1) * sizeof(*s->v));
     s->v[s->n++] = item;
     s->v[s->n] = NULL;
@@ -99,16 +100,19 @@ bool str_ends(const char *s, const char *suffix)
  * no surrogates, nothing above U+10FFFF). */
 static size_t utf8_sequence(const unsigned char *s, size_t n)
 {
-    size_t len = s[0] < 0x80 ? 1 : s[0] >= 0xC2 && s[0] < 0xE0 ? 2 : (s[0] & 0xF0) == 0xE0 ? 3
-                : s[0] >= 0xF0 && s[0] < 0xF5 ? 4 : 0;
+    size_t len = s[0] < 0x80                   ? 1
+                 : s[0] >= 0xC2 && s[0] < 0xE0 ? 2
+                 : (s[0] & 0xF0) == 0xE0       ? 3
+                 : s[0] >= 0xF0 && s[0] < 0xF5 ? 4
+                                               : 0;
 
     if (!len || len > n)
         return 0;
     for (size_t i = 1; i < len; i++)
         if ((s[i] & 0xC0) != 0x80)
             return 0;
-    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) || (s[0] == 0xF0 && s[1] < 0x90) ||
-        (s[0] == 0xF4 && s[1] > 0x8F))
+    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) ||
+        (s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F))
         return 0;
     return len;
 }

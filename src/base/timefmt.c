@@ -88,7 +88,8 @@ static bool zone_parse(const char *s, bool optional, int64_t *ret_offset_s)
         return true;
     if (!*s)
         return optional;
-    if ((*s != '+' && *s != '-') || sscanf(s + 1, "%2u:%2u%n", &h, &m, &used) != 2 || used != 5 || s[6] || h > 23 || m > 59)
+    if ((*s != '+' && *s != '-') || sscanf(s + 1, "%2u:%2u%n", &h, &m, &used) != 2 || used != 5 ||
+        s[6] || h > 23 || m > 59)
         return false;
     *ret_offset_s = (int64_t)(h * 3600 + m * 60) * (*s == '-' ? -1 : 1);
     return true;
@@ -104,7 +105,8 @@ static bool date_is_real(const struct tm *tm)
 
 static bool parse(const char *s, bool loose, int64_t *ret_ns)
 {
-    static const char *const loose_formats[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H", "%Y-%m-%d"};
+    static const char *const loose_formats[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M",
+                                                "%Y-%m-%dT%H", "%Y-%m-%d"};
     size_t formats = loose ? 4 : 1;
 
     for (size_t i = 0; i < formats; i++) {
@@ -118,7 +120,8 @@ static bool parse(const char *s, bool loose, int64_t *ret_ns)
             end = fraction_parse(end + 1, &fraction);
         if (!zone_parse(end, loose, &offset) || !date_is_real(&tm) || tm.tm_year > 7999 - 1900)
             continue;
-        if (tm.tm_year <= 1677 - 1900 || tm.tm_year >= 2262 - 1900) { /* past what 64 bits of ns hold */
+        if (tm.tm_year <= 1677 - 1900 ||
+            tm.tm_year >= 2262 - 1900) { /* past what 64 bits of ns hold */
             *ret_ns = tm.tm_year <= 1677 - 1900 ? TIME_ZERO : INT64_MAX;
             return true;
         }
@@ -174,8 +177,8 @@ static const char *unit_parse(const char *s, int64_t *ret_unit_ns)
     static const struct {
         const char *name;
         int64_t ns;
-    } units[] = {{"ns", 1}, {"us", 1000}, {"\u00b5s", 1000}, {"\u03bcs", 1000}, {"ms", 1000000},
-                 {"s", NS_PER_S}, {"m", 60 * NS_PER_S}, {"h", 3600 * NS_PER_S}};
+    } units[] = {{"ns", 1},       {"us", 1000},    {"\u00b5s", 1000},    {"\u03bcs", 1000},
+                 {"ms", 1000000}, {"s", NS_PER_S}, {"m", 60 * NS_PER_S}, {"h", 3600 * NS_PER_S}};
 
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
         size_t n = strlen(units[i].name);
@@ -216,7 +219,8 @@ err *duration_parse(const char *s, int64_t *ret_ns)
 
 void duration_human(int64_t ns, char *out, size_t size)
 {
-    int64_t s = ns / NS_PER_S, m = s / 60, h = (s + 1800) / 3600; /* hours are rounded, as go-units does */
+    int64_t s = ns / NS_PER_S, m = s / 60,
+            h = (s + 1800) / 3600; /* hours are rounded, as go-units does */
 
     if (s < 1)
         snprintf(out, size, "Less than a second");

@@ -9,10 +9,11 @@
 
 typedef struct config {
     arena *arena;
-    strv hosts, labels, dns, dns_options, dns_search, exec_opts, add_runtime, default_ulimit, log_opt;
+    strv hosts, labels, dns, dns_options, dns_search, exec_opts, add_runtime, default_ulimit,
+        log_opt;
     char *group, *config_file, *data_root, *exec_root, *pidfile, *log_level, *log_format;
-    char *tlscacert, *tlscert, *tlskey, *default_runtime, *log_driver, *cgroup_parent, *init_path, *bip, *fixed_cidr,
-        *default_gateway, *bridge;
+    char *tlscacert, *tlscert, *tlskey, *default_runtime, *log_driver, *cgroup_parent, *init_path,
+        *bip, *fixed_cidr, *default_gateway, *bridge;
     bool debug, tls, tlsverify, init, live_restore, icc, ip_masq, ip_forward, iptables;
     bool validate, version, help;
     int64_t shutdown_timeout, mtu;
@@ -30,7 +31,8 @@ typedef struct runtime_setting {
 
 enum { EXIT_CONFIG = 1, EXIT_USAGE = 125 };
 
-/* The command line and the file it names, merged and checked.  *ret_usage: the error is one of usage. */
+/* The command line and the file it names, merged and checked.  *ret_usage: the error is one of
+ * usage. */
 must_check err *config_read(int argc, char **argv, config *ret, bool *ret_usage);
 void config_done(config *c);
 void config_print_help(void);
@@ -38,7 +40,7 @@ void config_print_help(void);
 /* ---- between options.c and file.c ---- */
 typedef enum option_kind { OPTION_STR, OPTION_BOOL, OPTION_INT, OPTION_LIST } option_kind;
 typedef struct option {
-    const char *name;     /* of the flag; NULL ends the table */
+    const char *name; /* of the flag; NULL ends the table */
     char letter;
     const char *file_key; /* NULL: as the flag; "": not in the file */
     option_kind kind;

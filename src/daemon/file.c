@@ -1,4 +1,5 @@
-/* file.c - daemon.json: dockerd's keys, refused by name where they do nothing here.  Blocks; at start and on reload. */
+/* file.c - daemon.json: dockerd's keys, refused by name where they do nothing here.  Blocks; at
+ * start and on reload. */
 #include "config.h"
 #include <berth/mem.h>
 #include <cjson/cJSON.h>
@@ -13,17 +14,62 @@ enum { FILE_MAX_BYTES = 1 << 20 };
 
 /* Keys that dockerd has and this daemon has not. */
 static const char *const unsupported[] = {
-    "allow-direct-routing", "allow-nondistributable-artifacts", "api-cors-header", "authorization-plugins",
-    "bip6", "bridge-accept-fwmark", "builder", "cdi-spec-dirs", "containerd", "containerd-namespace",
-    "containerd-plugins-namespace", "cpu-rt-period", "cpu-rt-runtime", "cri-containerd", "default-address-pools",
-    "default-cgroupns-mode", "default-gateway-v6", "default-ipc-mode", "default-network-opts", "default-shm-size",
-    "experimental", "features", "firewall-backend", "fixed-cidr-v6", "host-gateway-ip", "host-gateway-ips",
-    "http-proxy", "https-proxy", "insecure-registries", "ip", "ip-forward-no-drop", "ip6tables", "ipv6",
-    "max-concurrent-downloads", "max-concurrent-uploads", "max-download-attempts", "metrics-addr",
-    "min-api-version", "network-control-plane-mtu", "network-diagnostic-port", "no-new-privileges", "no-proxy",
-    "node-generic-resources", "oom-score-adjust", "proxies", "raw-logs", "registry-mirrors", "rootless",
-    "seccomp-profile", "selinux-enabled", "storage-driver", "storage-opts", "swarm-default-advertise-addr",
-    "userland-proxy", "userland-proxy-path", "userns-remap",
+    "allow-direct-routing",
+    "allow-nondistributable-artifacts",
+    "api-cors-header",
+    "authorization-plugins",
+    "bip6",
+    "bridge-accept-fwmark",
+    "builder",
+    "cdi-spec-dirs",
+    "containerd",
+    "containerd-namespace",
+    "containerd-plugins-namespace",
+    "cpu-rt-period",
+    "cpu-rt-runtime",
+    "cri-containerd",
+    "default-address-pools",
+    "default-cgroupns-mode",
+    "default-gateway-v6",
+    "default-ipc-mode",
+    "default-network-opts",
+    "default-shm-size",
+    "experimental",
+    "features",
+    "firewall-backend",
+    "fixed-cidr-v6",
+    "host-gateway-ip",
+    "host-gateway-ips",
+    "http-proxy",
+    "https-proxy",
+    "insecure-registries",
+    "ip",
+    "ip-forward-no-drop",
+    "ip6tables",
+    "ipv6",
+    "max-concurrent-downloads",
+    "max-concurrent-uploads",
+    "max-download-attempts",
+    "metrics-addr",
+    "min-api-version",
+    "network-control-plane-mtu",
+    "network-diagnostic-port",
+    "no-new-privileges",
+    "no-proxy",
+    "node-generic-resources",
+    "oom-score-adjust",
+    "proxies",
+    "raw-logs",
+    "registry-mirrors",
+    "rootless",
+    "seccomp-profile",
+    "selinux-enabled",
+    "storage-driver",
+    "storage-opts",
+    "swarm-default-advertise-addr",
+    "userland-proxy",
+    "userland-proxy-path",
+    "userns-remap",
 };
 
 static bool is_unsupported(const char *key)
@@ -53,8 +99,7 @@ static err *take_list(config *c, const option *o, const cJSON *value)
 
     if (!cJSON_IsArray(value))
         return bad(value->string, "a list of strings");
-    cJSON_ArrayForEach(item, value)
-    {
+    cJSON_ArrayForEach (item, value) {
         if (!cJSON_IsString(item))
             return bad(value->string, "a list of strings");
         TRY(option_set(c, o, item->valuestring));
@@ -90,8 +135,7 @@ static err *take_log_opts(config *c, const cJSON *value)
 {
     const cJSON *item;
 
-    cJSON_ArrayForEach(item, value)
-    {
+    cJSON_ArrayForEach (item, value) {
         if (!cJSON_IsString(item))
             return bad("log-opts", "an object of strings");
         json_map_set(&c->log_opts, c->arena, item->string, item->valuestring);
@@ -103,16 +147,14 @@ static err *take_runtimes(config *c, const cJSON *value)
 {
     const cJSON *item, *arg;
 
-    cJSON_ArrayForEach(item, value)
-    {
+    cJSON_ArrayForEach (item, value) {
         const cJSON *path = cJSON_GetObjectItemCaseSensitive(item, "path");
         const cJSON *args = cJSON_GetObjectItemCaseSensitive(item, "runtimeArgs");
         json_strs list = {0};
 
         if (!cJSON_IsString(path))
             return bad("runtimes", "an object of {path, runtimeArgs}");
-        cJSON_ArrayForEach(arg, args)
-        {
+        cJSON_ArrayForEach (arg, args) {
             if (!cJSON_IsString(arg))
                 return bad("runtimes", "an object of {path, runtimeArgs}");
             json_strs_add(&list, c->arena, arg->valuestring);
@@ -126,9 +168,9 @@ static err *take_ulimits(config *c, const cJSON *value)
 {
     const cJSON *item;
 
-    cJSON_ArrayForEach(item, value)
-    {
-        const cJSON *soft = cJSON_GetObjectItem(item, "Soft"), *hard = cJSON_GetObjectItem(item, "Hard");
+    cJSON_ArrayForEach (item, value) {
+        const cJSON *soft = cJSON_GetObjectItem(item, "Soft"),
+                    *hard = cJSON_GetObjectItem(item, "Hard");
 
         if (!cJSON_IsNumber(soft) || !cJSON_IsNumber(hard))
             return bad("default-ulimits", "an object of {Name, Soft, Hard}");
@@ -175,9 +217,12 @@ static err *take_keys(config *c, const cJSON *tree)
 
     if (!cJSON_IsObject(tree))
         return err_new(ERR_INVALID, "invalid JSON: not an object");
-    cJSON_ArrayForEach(item, tree) TRY(take_key(c, item, &unknown));
+    cJSON_ArrayForEach (item, tree)
+        TRY(take_key(c, item, &unknown));
     if (unknown.len)
-        return err_new(ERR_INVALID, "the following directives don't match any configuration option: %s", unknown.data);
+        return err_new(ERR_INVALID,
+                       "the following directives don't match any configuration option: %s",
+                       unknown.data);
     return NULL;
 }
 
@@ -203,7 +248,9 @@ err *config_read_file(config *c, const char *path, bool must_exist)
     err *e;
 
     if (fd < 0)
-        return errno == ENOENT && !must_exist ? NULL : err_new(ERR_INVALID, "open %s: %s", path, strerrordesc_np(errno));
+        return errno == ENOENT && !must_exist
+                   ? NULL
+                   : err_new(ERR_INVALID, "open %s: %s", path, strerrordesc_np(errno));
     TRY(read_all(fd, path, &text));
     from = text.data ? text.data : "";
     if (str_starts(from, "\xef\xbb\xbf"))
@@ -212,7 +259,8 @@ err *config_read_file(config *c, const char *path, bool must_exist)
         return NULL;
     tree = cJSON_ParseWithOpts(from, &end, true);
     if (!tree)
-        return err_new(ERR_INVALID, "invalid JSON: unexpected input at byte %zu", end ? (size_t)(end - from) : 0);
+        return err_new(ERR_INVALID, "invalid JSON: unexpected input at byte %zu",
+                       end ? (size_t)(end - from) : 0);
     e = take_keys(c, tree);
     cJSON_Delete(tree);
     return e;

@@ -1,6 +1,7 @@
 /* notify.c - the service manager's notification socket: one datagram per change of state.
  *
- * The protocol is a dozen lines; libsystemd would bring more memory than the whole daemon may use. */
+ * The protocol is a dozen lines; libsystemd would bring more memory than the whole daemon may use.
+ */
 #include "boot.h"
 #include <berth/mem.h>
 #include <stddef.h>

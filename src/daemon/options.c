@@ -11,45 +11,62 @@
 #define AT(member) offsetof(config, member)
 
 const option options[] = {
-    {"add-runtime", 0, "", OPTION_LIST, AT(add_runtime), false, "Register an additional OCI runtime (name=path)"},
+    {"add-runtime", 0, "", OPTION_LIST, AT(add_runtime), false,
+     "Register an additional OCI runtime (name=path)"},
     {"bip", 0, NULL, OPTION_STR, AT(bip), false, "Address of the default bridge, in CIDR form"},
-    {"bridge", 'b', NULL, OPTION_STR, AT(bridge), false, "Use this existing bridge; \"none\" for no default bridge"},
-    {"cgroup-parent", 0, NULL, OPTION_STR, AT(cgroup_parent), false, "Parent cgroup of all containers"},
+    {"bridge", 'b', NULL, OPTION_STR, AT(bridge), false,
+     "Use this existing bridge; \"none\" for no default bridge"},
+    {"cgroup-parent", 0, NULL, OPTION_STR, AT(cgroup_parent), false,
+     "Parent cgroup of all containers"},
     {"config-file", 0, "", OPTION_STR, AT(config_file), false, "Configuration file"},
     {"data-root", 0, NULL, OPTION_STR, AT(data_root), false, "Directory of persistent state"},
     {"debug", 'D', NULL, OPTION_BOOL, AT(debug), true, "Debug mode"},
-    {"default-gateway", 0, NULL, OPTION_STR, AT(default_gateway), false, "Gateway of containers on the default bridge"},
-    {"default-runtime", 0, NULL, OPTION_STR, AT(default_runtime), true, "OCI runtime of containers that name none"},
-    {"default-ulimit", 0, "", OPTION_LIST, AT(default_ulimit), false, "Ulimit of containers (name=soft[:hard])"},
+    {"default-gateway", 0, NULL, OPTION_STR, AT(default_gateway), false,
+     "Gateway of containers on the default bridge"},
+    {"default-runtime", 0, NULL, OPTION_STR, AT(default_runtime), true,
+     "OCI runtime of containers that name none"},
+    {"default-ulimit", 0, "", OPTION_LIST, AT(default_ulimit), false,
+     "Ulimit of containers (name=soft[:hard])"},
     {"dns", 0, NULL, OPTION_LIST, AT(dns), false, "DNS server of containers"},
     {"dns-opt", 0, "dns-opts", OPTION_LIST, AT(dns_options), false, "DNS option of containers"},
     {"dns-search", 0, NULL, OPTION_LIST, AT(dns_search), false, "DNS search domain of containers"},
-    {"exec-opt", 0, "exec-opts", OPTION_LIST, AT(exec_opts), false, "Runtime option (native.cgroupdriver=cgroupfs)"},
+    {"exec-opt", 0, "exec-opts", OPTION_LIST, AT(exec_opts), false,
+     "Runtime option (native.cgroupdriver=cgroupfs)"},
     {"exec-root", 0, NULL, OPTION_STR, AT(exec_root), false, "Directory of run-time state"},
-    {"fixed-cidr", 0, NULL, OPTION_STR, AT(fixed_cidr), false, "Part of the bridge's subnet for containers"},
+    {"fixed-cidr", 0, NULL, OPTION_STR, AT(fixed_cidr), false,
+     "Part of the bridge's subnet for containers"},
     {"group", 'G', NULL, OPTION_STR, AT(group), false, "Group of unix sockets"},
     {"help", 'h', "", OPTION_BOOL, AT(help), false, "Print this"},
-    {"host", 'H', "hosts", OPTION_LIST, AT(hosts), false, "Address to listen on (unix://, tcp://, fd://)"},
-    {"icc", 0, NULL, OPTION_BOOL, AT(icc), false, "Containers of the default bridge may reach each other"},
+    {"host", 'H', "hosts", OPTION_LIST, AT(hosts), false,
+     "Address to listen on (unix://, tcp://, fd://)"},
+    {"icc", 0, NULL, OPTION_BOOL, AT(icc), false,
+     "Containers of the default bridge may reach each other"},
     {"init", 0, NULL, OPTION_BOOL, AT(init), false, "Run an init in containers that do not say"},
     {"init-path", 0, NULL, OPTION_STR, AT(init_path), false, "That init"},
     {"ip-forward", 0, NULL, OPTION_BOOL, AT(ip_forward), false, "Enable forwarding of IPv4"},
     {"ip-masq", 0, NULL, OPTION_BOOL, AT(ip_masq), false, "Masquerade what leaves the bridge"},
-    {"iptables", 0, NULL, OPTION_BOOL, AT(iptables), false, "Manage the firewall (through nftables)"},
+    {"iptables", 0, NULL, OPTION_BOOL, AT(iptables), false,
+     "Manage the firewall (through nftables)"},
     {"label", 0, "labels", OPTION_LIST, AT(labels), true, "Label of the daemon (key=value)"},
-    {"live-restore", 0, NULL, OPTION_BOOL, AT(live_restore), true, "Leave containers running on SIGTERM"},
-    {"log-driver", 0, NULL, OPTION_STR, AT(log_driver), false, "Log driver of containers (json-file, none)"},
-    {"log-format", 0, NULL, OPTION_STR, AT(log_format), false, "Format of the daemon's log (text, json)"},
+    {"live-restore", 0, NULL, OPTION_BOOL, AT(live_restore), true,
+     "Leave containers running on SIGTERM"},
+    {"log-driver", 0, NULL, OPTION_STR, AT(log_driver), false,
+     "Log driver of containers (json-file, none)"},
+    {"log-format", 0, NULL, OPTION_STR, AT(log_format), false,
+     "Format of the daemon's log (text, json)"},
     {"log-level", 'l', NULL, OPTION_STR, AT(log_level), false, "Level of the daemon's log"},
     {"log-opt", 0, "", OPTION_LIST, AT(log_opt), false, "Option of the log driver (key=value)"},
     {"mtu", 0, NULL, OPTION_INT, AT(mtu), false, "MTU of containers on the default bridge"},
     {"pidfile", 'p', NULL, OPTION_STR, AT(pidfile), false, "File for the daemon's pid"},
-    {"shutdown-timeout", 0, NULL, OPTION_INT, AT(shutdown_timeout), true, "Seconds a shutdown may take"},
+    {"shutdown-timeout", 0, NULL, OPTION_INT, AT(shutdown_timeout), true,
+     "Seconds a shutdown may take"},
     {"tls", 0, NULL, OPTION_BOOL, AT(tls), false, "TLS on TCP listeners"},
-    {"tlscacert", 0, NULL, OPTION_STR, AT(tlscacert), false, "Trust client certificates of this CA"},
+    {"tlscacert", 0, NULL, OPTION_STR, AT(tlscacert), false,
+     "Trust client certificates of this CA"},
     {"tlscert", 0, NULL, OPTION_STR, AT(tlscert), false, "Certificate"},
     {"tlskey", 0, NULL, OPTION_STR, AT(tlskey), false, "Its key"},
-    {"tlsverify", 0, NULL, OPTION_BOOL, AT(tlsverify), false, "TLS, and clients must show a certificate"},
+    {"tlsverify", 0, NULL, OPTION_BOOL, AT(tlsverify), false,
+     "TLS, and clients must show a certificate"},
     {"validate", 0, "", OPTION_BOOL, AT(validate), false, "Check the configuration and exit"},
     {"version", 'v', "", OPTION_BOOL, AT(version), false, "Print the version and exit"},
     {0},
@@ -62,8 +79,10 @@ static void *member(config *c, const option *o)
 
 static bool bool_parse(const char *text, bool *ret)
 {
-    static const char *const yes[] = {"true", "1", "t", "T", "TRUE", "True"}, *const no[] = {"false", "0", "f", "F",
-                                                                                             "FALSE", "False"};
+    static const char *const yes[] = {"true", "1", "t", "T", "TRUE", "True"}, *const no[] = {
+                                                                                  "false", "0",
+                                                                                  "f",     "F",
+                                                                                  "FALSE", "False"};
 
     for (size_t i = 0; i < COUNT(yes); i++) {
         if (str_eq(text, yes[i]) || str_eq(text, no[i])) {
@@ -82,15 +101,19 @@ err *option_set(config *c, const option *o, const char *value)
         break;
     case OPTION_BOOL:
         if (!bool_parse(value, member(c, o)))
-            return err_new(ERR_INVALID, "invalid argument \"%s\" for \"--%s\" flag: strconv.ParseBool: parsing \"%s\": "
-                                        "invalid syntax",
-                           value, o->name, value);
+            return err_new(
+                ERR_INVALID,
+                "invalid argument \"%s\" for \"--%s\" flag: strconv.ParseBool: parsing \"%s\": "
+                "invalid syntax",
+                value, o->name, value);
         break;
     case OPTION_INT:
         if (!str_to_int64(value, member(c, o)))
-            return err_new(ERR_INVALID, "invalid argument \"%s\" for \"--%s\" flag: strconv.ParseInt: parsing \"%s\": "
-                                        "invalid syntax",
-                           value, o->name, value);
+            return err_new(
+                ERR_INVALID,
+                "invalid argument \"%s\" for \"--%s\" flag: strconv.ParseInt: parsing \"%s\": "
+                "invalid syntax",
+                value, o->name, value);
         break;
     case OPTION_LIST:
         strv_push(member(c, o), value);
@@ -186,7 +209,8 @@ static err *conflicts(const config *c)
     if (!both.len)
         return NULL;
     return err_new(ERR_INVALID,
-                   "unable to configure the Docker daemon with file %s: the following directives are specified both as a "
+                   "unable to configure the Docker daemon with file %s: the following directives "
+                   "are specified both as a "
                    "flag and in the configuration file: %s",
                    c->config_file, both.data);
 }
@@ -209,7 +233,8 @@ static err *expand_log_opts(config *c)
         const char *value;
 
         if (!split_pair(c->log_opt.v[i], &key, &value))
-            return err_new(ERR_INVALID, "invalid log-opt (%s): must be formatted 'opt=value'", c->log_opt.v[i]);
+            return err_new(ERR_INVALID, "invalid log-opt (%s): must be formatted 'opt=value'",
+                           c->log_opt.v[i]);
         json_map_set(&c->log_opts, c->arena, key, value);
     }
     for (size_t i = 0; i < c->log_opts.n; i++) {
@@ -241,11 +266,12 @@ err *ulimit_add(config *c, const char *name, int64_t soft, int64_t hard)
     struct ulimit_row {
         char *name;
         int64_t hard, soft;
-    } *u;
+    } * u;
     static const json_type type = {.size = sizeof(struct ulimit_row)};
 
     if (hard >= 0 && soft > hard)
-        return err_new(ERR_INVALID, "ulimit soft limit must be less than or equal to hard limit: %lld > %lld",
+        return err_new(ERR_INVALID,
+                       "ulimit soft limit must be less than or equal to hard limit: %lld > %lld",
                        (long long)soft, (long long)hard);
     u = json_list_add(&c->ulimits, c->arena, &type);
     u->name = arena_strdup(c->arena, name);
@@ -262,7 +288,9 @@ static err *expand_lists(config *c)
         const char *path;
 
         if (!split_pair(c->add_runtime.v[i], &name, &path))
-            return err_new(ERR_INVALID, "invalid runtime argument: %s, it must be formatted 'name=path'", c->add_runtime.v[i]);
+            return err_new(ERR_INVALID,
+                           "invalid runtime argument: %s, it must be formatted 'name=path'",
+                           c->add_runtime.v[i]);
         TRY(runtime_add(c, name, path, NULL));
     }
     for (size_t i = 0; i < c->default_ulimit.n; i++) {
@@ -294,17 +322,21 @@ static err *check(config *c)
     if (c->mtu < 0)
         return err_new(ERR_INVALID, "invalid default MTU: %lld", (long long)c->mtu);
     if (!str_empty(c->bridge) && !str_empty(c->bip))
-        return err_new(ERR_INVALID,
-                       "You specified -b & --bip, mutually exclusive options. Please specify only one");
+        return err_new(
+            ERR_INVALID,
+            "You specified -b & --bip, mutually exclusive options. Please specify only one");
     if (!c->iptables && !c->icc)
-        return err_new(ERR_INVALID, "You specified --iptables=false with --icc=false. ICC=false uses iptables to function. "
-                                    "Please set --icc or --iptables to true");
+        return err_new(
+            ERR_INVALID,
+            "You specified --iptables=false with --icc=false. ICC=false uses iptables to function. "
+            "Please set --icc or --iptables to true");
     for (size_t i = 0; i < c->labels.n; i++)
         if (!strchr(c->labels.v[i], '='))
             return err_new(ERR_INVALID, "bad attribute format: %s", c->labels.v[i]);
     for (size_t i = 0; i < c->exec_opts.n; i++) {
         if (!strchr(c->exec_opts.v[i], '='))
-            return err_new(ERR_INVALID, "invalid exec-opt (%s): must be formatted 'opt=value'", c->exec_opts.v[i]);
+            return err_new(ERR_INVALID, "invalid exec-opt (%s): must be formatted 'opt=value'",
+                           c->exec_opts.v[i]);
         if (!str_eq(c->exec_opts.v[i], "native.cgroupdriver=cgroupfs"))
             return err_new(ERR_UNSUPPORTED, "exec-opt %s is not supported", c->exec_opts.v[i]);
     }
@@ -343,8 +375,9 @@ err *config_read(int argc, char **argv, config *ret, bool *ret_usage)
 
 void config_done(config *c)
 {
-    strv *lists[] = {&c->hosts, &c->labels, &c->dns, &c->dns_options, &c->dns_search, &c->exec_opts, &c->add_runtime,
-                     &c->default_ulimit, &c->log_opt, &c->set_by_flag, &c->set_by_file};
+    strv *lists[] = {&c->hosts,      &c->labels,      &c->dns,         &c->dns_options,
+                     &c->dns_search, &c->exec_opts,   &c->add_runtime, &c->default_ulimit,
+                     &c->log_opt,    &c->set_by_flag, &c->set_by_file};
 
     for (size_t i = 0; i < COUNT(lists); i++)
         strv_done(lists[i]);
@@ -354,7 +387,8 @@ void config_done(config *c)
 
 void config_print_help(void)
 {
-    printf("Usage: berthd [OPTIONS]\n\nA container engine that speaks the Docker Engine API.\n\nOptions:\n");
+    printf("Usage: berthd [OPTIONS]\n\nA container engine that speaks the Docker Engine "
+           "API.\n\nOptions:\n");
     for (const option *o = options; o->name; o++) {
         char letter[5] = "    ";
 

@@ -152,8 +152,8 @@ static void build_argv(const session *s, const runtime_spec *spec, strv *argv)
     strv_push(argv, spec->id);
 }
 
-/* A runtime that hangs, or that waits for somebody to read what it shouts, is ended: a start fails, it does not
- * wait for ever. */
+/* A runtime that hangs, or that waits for somebody to read what it shouts, is ended: a start fails,
+ * it does not wait for ever. */
 static void on_overdue(void *owner)
 {
     session *s = owner;
@@ -208,7 +208,8 @@ static err *runtime_words(const session *s, int wait_status)
     char text[KEPT_TEXT + 1] = "";
 
     if (s->runtime_overdue)
-        return err_new(ERR_SYSTEM, "the runtime did not finish within %d s", RUNTIME_LIMIT_MS / 1000);
+        return err_new(ERR_SYSTEM, "the runtime did not finish within %d s",
+                       RUNTIME_LIMIT_MS / 1000);
     if (log >= 0)
         read_tail(log, text);
     if (!*text && s->out[1].fd >= 0)

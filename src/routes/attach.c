@@ -1,8 +1,8 @@
 /* attach.c - a client on the stdio of a container or of an exec, over a hijacked connection.
  *
- * One bridge joins a hijacked stream and a process: output frames go down as they are (without their
- * header on a tty), typed bytes go up, each side paused while the other is full.  Whichever side ends
- * first ends the bridge, once.  Loop thread only. */
+ * One bridge joins a hijacked stream and a process: output frames go down as they are (without
+ * their header on a tty), typed bytes go up, each side paused while the other is full.  Whichever
+ * side ends first ends the bridge, once.  Loop thread only. */
 #include "detach.h"
 #include "routes.h"
 #include <berth/exec.h>
@@ -16,7 +16,7 @@
 enum { FRAME_HEADER = 8 };
 
 typedef struct bridge {
-    stream *s; /* NULL once it has stopped */
+    stream *s;    /* NULL once it has stopped */
     container *c; /* referenced */
     exec *exec;   /* NULL for the container itself */
     container_client *client;
@@ -167,7 +167,9 @@ static void hijack(bridge *b, request *r)
 {
     bool framed = !b->tty && request_upgrades(r) && request_version(r) >= 42;
 
-    b->s = reply_hijack(r, framed ? "application/vnd.docker.multiplexed-stream" : "application/vnd.docker.raw-stream",
+    b->s = reply_hijack(r,
+                        framed ? "application/vnd.docker.multiplexed-stream"
+                               : "application/vnd.docker.raw-stream",
                         &bridge_ops, b);
 }
 
@@ -236,7 +238,8 @@ void attach_container(request *r)
     hijack(b, r);
     container_event(c, "attach", NULL);
     if (b->live)
-        b->client = container_attach(c, b->stdin_open ? what : what & ~(unsigned)ATTACH_STDIN, &process_events, b);
+        b->client = container_attach(c, b->stdin_open ? what : what & ~(unsigned)ATTACH_STDIN,
+                                     &process_events, b);
     if (request_query_bool(r, "logs", false))
         replay(b, what);
     else if (!b->live)
@@ -253,7 +256,8 @@ static void on_detached(void *arg, err *e)
         reply_empty(arg, 200);
 }
 
-static void start_exec_attached(request *r, exec *x, const exec_start_options *opts, const detach_keys *keys)
+static void start_exec_attached(request *r, exec *x, const exec_start_options *opts,
+                                const detach_keys *keys)
 {
     const exec_config *config = exec_config_of(x);
     bridge *b = new0(bridge);

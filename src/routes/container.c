@@ -9,8 +9,9 @@
 
 static void list_containers(request *r)
 {
-    static const char *const keys[] = {"ancestor", "before", "expose",  "exited", "health", "id",     "isolation", "is-task",
-                                       "label",    "name",   "network", "publish", "since", "status", "volume",    NULL};
+    static const char *const keys[] = {
+        "ancestor", "before", "expose",  "exited",  "health", "id",     "isolation", "is-task",
+        "label",    "name",   "network", "publish", "since",  "status", "volume",    NULL};
     arena *a = request_arena(r);
     filters *f = NULL;
     container **list = NULL;
@@ -57,9 +58,10 @@ static void create_container(request *r)
 {
     container_config *config = arena_alloc(request_arena(r), sizeof(*config));
     create_extra extra = {0};
-    container_create_opts opts = {.name = str_or(request_query(r, "name"), ""),
-                                  .platform = request_version(r) < 41 ? "" : str_or(request_query(r, "platform"), ""),
-                                  .api_version = request_version(r)};
+    container_create_opts opts = {
+        .name = str_or(request_query(r, "name"), ""),
+        .platform = request_version(r) < 41 ? "" : str_or(request_query(r, "platform"), ""),
+        .api_version = request_version(r)};
     err *e = request_json(r, &container_config_json, false, config);
 
     if (!e)
@@ -126,8 +128,10 @@ static void start_container(request *r)
 
     request_body(r, &n);
     if (n > 7) { /* "{}" and "null" were sent by old clients */
-        reply_error(r, err_new(ERR_INVALID, "starting container with non-empty request body was deprecated since API "
-                                            "v1.22 and removed in v1.24"));
+        reply_error(
+            r, err_new(ERR_INVALID,
+                       "starting container with non-empty request body was deprecated since API "
+                       "v1.22 and removed in v1.24"));
         return;
     }
     if (!str_empty(request_query(r, "checkpoint"))) {
@@ -151,7 +155,8 @@ static err *stop_options(request *r, const char **ret_signal, int *ret_timeout_s
     return NULL;
 }
 
-static void stop_or_restart(request *r, void (*what)(container *, const char *, int, container_done *, void *))
+static void stop_or_restart(request *r,
+                            void (*what)(container *, const char *, int, container_done *, void *))
 {
     const char *signal;
     int timeout_s;
@@ -191,7 +196,8 @@ static void remove_container(request *r)
         return;
     }
     if ((c = named(r)))
-        container_remove(c, request_query_bool(r, "force", false), request_query_bool(r, "v", false), on_done_204, r);
+        container_remove(c, request_query_bool(r, "force", false),
+                         request_query_bool(r, "v", false), on_done_204, r);
 }
 
 static void resize_container(request *r)

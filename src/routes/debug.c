@@ -10,9 +10,10 @@ static void vars(request *r)
     containers_count n = containers_counted();
     auto_buf text = {0};
 
-    buf_printf(&text,
-               "{\"flows\":%u,\"jobs\":%u,\"containers\":%u,\"running\":%u,\"event_subscribers\":%u}\n", flows_running(),
-               jobs_running(), n.all, n.running, event_subscribers());
+    buf_printf(
+        &text,
+        "{\"flows\":%u,\"jobs\":%u,\"containers\":%u,\"running\":%u,\"event_subscribers\":%u}\n",
+        flows_running(), jobs_running(), n.all, n.running, event_subscribers());
     reply_bytes(r, 200, "application/json", text.data, text.len);
 }
 

@@ -1,7 +1,7 @@
 /* detach.c - the key sequence that detaches a client from a tty.
  *
- * Keys of a sequence that has begun are held back until it completes or breaks; a broken one reaches the process
- * whole.  Pure functions. */
+ * Keys of a sequence that has begun are held back until it completes or breaks; a broken one
+ * reaches the process whole.  Pure functions. */
 #include "detach.h"
 #include <berth/mem.h>
 #include <berth/str.h>
@@ -41,12 +41,15 @@ err *detach_keys_parse(const char *text, detach_keys *ret)
         return err_new(ERR_INVALID, "invalid detach keys (%s): too many keys", text);
     for (size_t i = 0; i < items.n; i++)
         if (!key_parse(items.v[i], &d.keys[d.n++]))
-            return err_new(ERR_INVALID, "invalid detach keys (%s) provided: Unknown character: '%s'", text, items.v[i]);
+            return err_new(ERR_INVALID,
+                           "invalid detach keys (%s) provided: Unknown character: '%s'", text,
+                           items.v[i]);
     *ret = d;
     return NULL;
 }
 
-/* After a broken sequence its held keys go out, but the longest tail that is again a beginning stays. */
+/* After a broken sequence its held keys go out, but the longest tail that is again a beginning
+ * stays. */
 static void broken(detach_keys *d, unsigned char key, buf *out)
 {
     unsigned char held[DETACH_KEYS_MAX + 1];

@@ -17,7 +17,8 @@ typedef struct detach_keys {
 
 /* "ctrl-p,ctrl-q", "a,b", "ctrl-@"; "" gives the default ctrl-p,ctrl-q; ERR_INVALID otherwise. */
 must_check err *detach_keys_parse(const char *text, detach_keys *ret);
-/* Append to out what of p reaches the process; true: the sequence is complete, nothing after it counts. */
+/* Append to out what of p reaches the process; true: the sequence is complete, nothing after it
+ * counts. */
 bool detach_keys_feed(detach_keys *d, const char *p, size_t n, buf *out);
 
 #endif

@@ -5,20 +5,39 @@
 #include <berth/route.h>
 #include <berth/str.h>
 #include <stdlib.h>
+#include <string.h>
+
+/* Before 1.41 a pattern of names had a parameter of its own. */
+static const char *filters_text(request *r)
+{
+    const char *text = str_or(request_query(r, "filters"), "{}"),
+               *name = request_query(r, "filter");
+    const char *rest = text + strspn(text, " \t\r\n");
+    auto_buf quoted = {0};
+
+    if (request_version(r) > 40 || str_empty(name) || *rest != '{')
+        return text;
+    rest += 1 + strspn(rest + 1, " \t\r\n");
+    json_quote(name, &quoted);
+    return arena_printf(request_arena(r), "{\"reference\":[%s]%s%s", quoted.data,
+                        *rest == '}' ? "" : ",", rest);
+}
 
 static void list_images(request *r)
 {
-    static const char *const keys[] = {"before", "dangling", "label", "reference", "since", "until", NULL};
+    static const char *const keys[] = {"before", "dangling", "label", "reference",
+                                       "since",  "until",    NULL};
     arena *a = request_arena(r);
     image_summary *list = NULL;
     filters *f = NULL;
     size_t n = 0;
     auto_buf text = {0};
-    err *e = filters_parse(request_query(r, "filters"), keys, a, &f);
+    err *e = filters_parse(filters_text(r), keys, a, &f);
 
     if (!e)
-        e = images_list(f, request_query_bool(r, "all", false), request_query_bool(r, "shared-size", false),
-                        request_version(r), a, &list, &n);
+        e = images_list(f, request_query_bool(r, "all", false),
+                        request_query_bool(r, "shared-size", false), request_version(r), a, &list,
+                        &n);
     if (e) {
         reply_error(r, e);
         return;
@@ -41,6 +60,23 @@ static void inspect_image(request *r)
     out = arena_alloc(request_arena(r), sizeof(*out));
     image_inspected(img, request_arena(r), out);
     reply_json(r, 200, &image_inspect_json, out);
+}
+
+static void show_history(request *r)
+{
+    image *img = NULL;
+    json_list list = {0};
+    auto_buf text = {0};
+    err *e = image_find(request_param(r, "name"), &img);
+
+    if (e) {
+        reply_error(r, e);
+        return;
+    }
+    image_histories(img, request_arena(r), &list);
+    json_encode_list(&image_history_item_json, list.v, list.n, request_version(r), &text);
+    buf_char(&text, '\n');
+    reply_bytes(r, 200, "application/json", text.data, text.len);
 }
 
 static void on_tagged(void *arg, err *e)
@@ -78,15 +114,15 @@ static void on_removed(void *arg, err *e, const json_list *list)
 
 static void remove_image(request *r)
 {
-    image_remove(request_param(r, "name"), request_query_bool(r, "force", false), request_query_bool(r, "noprune", false),
-                 request_arena(r), on_removed, r);
+    image_remove(request_param(r, "name"), request_query_bool(r, "force", false),
+                 request_query_bool(r, "noprune", false), request_arena(r), on_removed, r);
 }
 
 /* ---- import and load: a body in, a stream of messages out ---- */
 
 typedef struct taking {
-    request *r;          /* NULL once it is answered */
-    stream *s;           /* once something was said */
+    request *r; /* NULL once it is answered */
+    stream *s;  /* once something was said */
     image_intake *intake;
     bool quiet;
 } taking;
@@ -237,7 +273,8 @@ static void import_image(request *r)
     import_opts opts = {.repo = str_or(request_query(r, "repo"), ""),
                         .tag = str_or(request_query(r, "tag"), ""),
                         .message = str_or(request_query(r, "message"), ""),
-                        .platform = request_version(r) < 32 ? "" : str_or(request_query(r, "platform"), ""),
+                        .platform =
+                            request_version(r) < 32 ? "" : str_or(request_query(r, "platform"), ""),
                         .changes = &changes};
 
     for (size_t i = 0; (change = request_query_nth(r, "changes", i)); i++)
@@ -250,10 +287,14 @@ static void create_image(request *r)
     const char *from = str_or(request_query(r, "fromSrc"), "");
 
     if (!str_empty(request_query(r, "fromImage")))
-        reply_error(r, err_new(ERR_UNSUPPORTED, "pulling from a registry is not supported: load or import the image"));
+        reply_error(r,
+                    err_new(ERR_UNSUPPORTED,
+                            "pulling from a registry is not supported: load or import the image"));
     else if (!str_eq(from, "-"))
-        reply_error(r, err_new(ERR_UNSUPPORTED, "fromSrc=%s is not supported: send the archive as the body, with fromSrc=-",
-                               from));
+        reply_error(
+            r, err_new(ERR_UNSUPPORTED,
+                       "fromSrc=%s is not supported: send the archive as the body, with fromSrc=-",
+                       from));
     else
         import_image(r);
 }
@@ -263,6 +304,7 @@ const route image_routes[] = {
     {POST, "/images/create", create_image, BODY_STREAM},
     {POST, "/images/load", load_images, BODY_STREAM},
     {GET, "/images/{name...}/json", inspect_image, 0},
+    {GET, "/images/{name...}/history", show_history, 0},
     {POST, "/images/{name...}/tag", tag_image, 0},
     {DELETE, "/images/{name...}", remove_image, 0},
     {0},

@@ -1,7 +1,7 @@
 /* logs.c - GET /containers/{id}/logs: the log file as a pulled stream.
  *
- * The reader works in the log's own time; the client's socket pulls.  With follow the stream ends at the
- * container's next exit, or when the container is removed.  Loop thread only. */
+ * The reader works in the log's own time; the client's socket pulls.  With follow the stream ends
+ * at the container's next exit, or when the container is removed.  Loop thread only. */
 #include "routes.h"
 #include <berth/logs.h>
 #include <berth/mem.h>
@@ -68,7 +68,8 @@ static err *time_asked(request *r, const char *name, int64_t *ret_ns)
 
     if (str_empty(text) || str_eq(text, "0"))
         return NULL;
-    return err_wrap(time_parse_filter(text, time_now_ns(), ret_ns), "invalid value for \"%s\"", name);
+    return err_wrap(time_parse_filter(text, time_now_ns(), ret_ns), "invalid value for \"%s\"",
+                    name);
 }
 
 static err *query_of(request *r, const container *c, log_query *q)
@@ -115,6 +116,7 @@ void stream_logs(request *r)
     if (q.follow)
         f->exit = container_wait_for(c, WAIT_NEXT_EXIT, on_exit_seen, f);
     f->s = reply_stream(r, 200,
-                        framed ? "application/vnd.docker.multiplexed-stream" : "application/vnd.docker.raw-stream",
+                        framed ? "application/vnd.docker.multiplexed-stream"
+                               : "application/vnd.docker.raw-stream",
                         &logs_ops, f);
 }

@@ -56,9 +56,10 @@ static bool prefix_among(const filters *f, const char *key, const char *action)
     for (size_t i = 0; i < filters_count(f, key); i++) {
         const char *want = filters_nth(f, key, i);
 
-        if (str_eq(want, action) || ((str_starts(want, "exec_create") || str_starts(want, "exec_start") ||
-                                      str_starts(want, "health_status")) &&
-                                     str_starts(action, want)))
+        if (str_eq(want, action) ||
+            ((str_starts(want, "exec_create") || str_starts(want, "exec_start") ||
+              str_starts(want, "health_status")) &&
+             str_starts(action, want)))
             return true;
     }
     return !filters_has(f, key);
@@ -94,7 +95,8 @@ static bool image_among(const filters *f, const event *e)
         const char *want = filters_nth(f, "image", i);
         size_t n = strlen(want);
 
-        if (str_eq(image, want) || (str_starts(image, want) && image[n] == ':') || str_starts(event_id(e), want))
+        if (str_eq(image, want) || (str_starts(image, want) && image[n] == ':') ||
+            str_starts(event_id(e), want))
             return true;
     }
     return false;
@@ -106,7 +108,8 @@ static bool wanted(const listening *l, const event *e)
 
     if (l->until_ns && event_time_ns(e) > l->until_ns)
         return false;
-    if (!filters_match_exact(l->f, "type", event_type(e)) || !prefix_among(l->f, "event", event_action(e)) ||
+    if (!filters_match_exact(l->f, "type", event_type(e)) ||
+        !prefix_among(l->f, "event", event_action(e)) ||
         !filters_match_labels(l->f, "label", event_attrs(e)) || !image_among(l->f, e) ||
         !filters_match_exact(l->f, "scope", "local"))
         return false;
@@ -175,8 +178,9 @@ static err *times_asked(request *r, int64_t *since_ns, int64_t *until_ns)
 
 static err *events_prepare(request *r, listening *l, int64_t *since_ns)
 {
-    static const char *const keys[] = {"config", "container", "daemon", "event", "image", "label", "network", "node",
-                                       "plugin", "scope", "secret", "service", "type", "volume", NULL};
+    static const char *const keys[] = {"config", "container", "daemon", "event",  "image",
+                                       "label",  "network",   "node",   "plugin", "scope",
+                                       "secret", "service",   "type",   "volume", NULL};
 
     l->arena = arena_new();
     TRY(filters_parse(request_query(r, "filters"), keys, l->arena, &l->f));
@@ -210,10 +214,6 @@ static void events(request *r)
 }
 
 const route system_routes[] = {
-    {GET, "/_ping", ping, 0},
-    {HEAD, "/_ping", ping, 0},
-    {GET, "/version", version, 0},
-    {GET, "/info", info, 0},
-    {GET, "/events", events, 0},
-    {0},
+    {GET, "/_ping", ping, 0}, {HEAD, "/_ping", ping, 0},   {GET, "/version", version, 0},
+    {GET, "/info", info, 0},  {GET, "/events", events, 0}, {0},
 };

@@ -9,15 +9,17 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-enum { STDIN_WAITING_MAX = 64 << 10 }; /* typed before the start: more is not read from the client */
+enum {
+    STDIN_WAITING_MAX = 64 << 10
+}; /* typed before the start: more is not read from the client */
 
 struct container_client {
     container *c; /* referenced */
     unsigned what;
     attach_events ev;
     void *arg;
-    attachment *a;      /* NULL until bound */
-    buf waiting;        /* stdin from before the start */
+    attachment *a; /* NULL until bound */
+    buf waiting;   /* stdin from before the start */
     bool eof_waiting, stdin_stalled, paused;
     bool ended, freed;
     container_client *prev, *next;
@@ -106,7 +108,8 @@ bool client_stdin(container_client *cl, const char *p, size_t n)
     bool flows;
 
     if (cl->ended)
-        return true; /* nobody reads it any more: as the kernel drops what is written to a dead tty */
+        return true; /* nobody reads it any more: as the kernel drops what is written to a dead tty
+                      */
     if (cl->a) {
         flows = attach_stdin(cl->a, p, n);
     } else {

@@ -11,7 +11,8 @@ static err *invalid(const char *text)
 
 static bool is_propagation(const char *option)
 {
-    static const char *const known[] = {"shared", "rshared", "slave", "rslave", "private", "rprivate"};
+    static const char *const known[] = {"shared", "rshared", "slave",
+                                        "rslave", "private", "rprivate"};
 
     for (size_t i = 0; i < COUNT(known); i++)
         if (str_eq(known[i], option))
@@ -38,9 +39,10 @@ static err *options_parse(const char *text, const char *mode, bind_spec *b, aren
             if (b->propagation)
                 return invalid(text);
             b->propagation = arena_strdup(a, o);
-        } else if (str_eq(o, "nocopy") || str_eq(o, "z") || str_eq(o, "Z") || str_eq(o, "consistent") ||
-                   str_eq(o, "cached") || str_eq(o, "delegated")) {
-            continue; /* nothing to copy from a host path; labels need SELinux; consistency is of other systems */
+        } else if (str_eq(o, "nocopy") || str_eq(o, "z") || str_eq(o, "Z") ||
+                   str_eq(o, "consistent") || str_eq(o, "cached") || str_eq(o, "delegated")) {
+            continue; /* nothing to copy from a host path; labels need SELinux; consistency is of
+                         other systems */
         } else {
             return err_new(ERR_INVALID, "invalid mode: %s", mode);
         }
@@ -77,22 +79,29 @@ err *bind_parse(const char *text, arena *a, bind_spec *ret)
     strv_split(&parts, text, ':');
     if (parts.n < 2 || parts.n > 3 || !*parts.v[0] || !*parts.v[1])
         return parts.n == 1 && parts.v[0][0] == '/'
-                   ? err_new(ERR_UNSUPPORTED, "anonymous volumes (%s) are not supported: name a host path", text)
+                   ? err_new(ERR_UNSUPPORTED,
+                             "anonymous volumes (%s) are not supported: name a host path", text)
                    : invalid(text);
     if (parts.v[0][0] != '/')
-        return err_new(ERR_UNSUPPORTED, "named volumes (%s) are not supported: use an absolute host path", parts.v[0]);
+        return err_new(ERR_UNSUPPORTED,
+                       "named volumes (%s) are not supported: use an absolute host path",
+                       parts.v[0]);
     if (parts.v[1][0] != '/')
-        return err_new(ERR_INVALID, "invalid volume specification: '%s': invalid mount config for type \"bind\": invalid "
-                                    "mount path: '%s' mount path must be absolute",
-                       text, parts.v[1]);
+        return err_new(
+            ERR_INVALID,
+            "invalid volume specification: '%s': invalid mount config for type \"bind\": invalid "
+            "mount path: '%s' mount path must be absolute",
+            text, parts.v[1]);
     b.mode = arena_strdup(a, parts.n == 3 ? parts.v[2] : "");
     TRY(options_parse(text, b.mode, &b, a));
     b.source = cleaned(parts.v[0], a);
     b.destination = cleaned(parts.v[1], a);
     if (str_eq(b.destination, "/") || has_dots(b.destination) || has_dots(b.source))
-        return err_new(ERR_INVALID, "invalid volume specification: '%s': invalid mount config for type \"bind\": invalid "
-                                    "specification: destination can't be '/'",
-                       text);
+        return err_new(
+            ERR_INVALID,
+            "invalid volume specification: '%s': invalid mount config for type \"bind\": invalid "
+            "specification: destination can't be '/'",
+            text);
     *ret = b;
     return NULL;
 }

@@ -79,16 +79,20 @@ static err *modes_supported(const host_config *h)
         const char *mode, *field;
         const char *const *known;
     } modes[] = {
-        {h->ipc_mode, "HostConfig.IpcMode", ipc},          {h->pid_mode, "HostConfig.PidMode", uts},
-        {h->uts_mode, "HostConfig.UTSMode", uts},          {h->userns_mode, "HostConfig.UsernsMode", userns},
+        {h->ipc_mode, "HostConfig.IpcMode", ipc},
+        {h->pid_mode, "HostConfig.PidMode", uts},
+        {h->uts_mode, "HostConfig.UTSMode", uts},
+        {h->userns_mode, "HostConfig.UsernsMode", userns},
         {h->cgroupns_mode, "HostConfig.CgroupnsMode", cgroupns},
     };
 
     for (size_t i = 0; i < COUNT(modes); i++)
         if (!is_one_of(str_or(modes[i].mode, ""), modes[i].known))
-            return err_new(ERR_UNSUPPORTED, "%s \"%s\" is not supported", modes[i].field, modes[i].mode);
+            return err_new(ERR_UNSUPPORTED, "%s \"%s\" is not supported", modes[i].field,
+                           modes[i].mode);
     if (!str_empty(h->isolation) && !str_eq(h->isolation, "default"))
-        return err_new(ERR_INVALID, "invalid isolation: \"%s\" is not supported on linux", h->isolation);
+        return err_new(ERR_INVALID, "invalid isolation: \"%s\" is not supported on linux",
+                       h->isolation);
     if (!str_empty(h->volume_driver) && !str_eq(h->volume_driver, "local"))
         return unsupported("HostConfig.VolumeDriver");
     if (!str_empty(h->cgroup))
@@ -103,12 +107,14 @@ static err *restart_check(const host_config *h)
 
     if (str_eq(name, "no"))
         return h->restart_policy.maximum_retry_count
-                   ? err_new(ERR_INVALID,
-                             "invalid restart policy: maximum retry count can only be used with 'on-failure'")
+                   ? err_new(ERR_INVALID, "invalid restart policy: maximum retry count can only be "
+                                          "used with 'on-failure'")
                    : NULL;
     if (!is_one_of(name, known))
-        return err_new(ERR_INVALID, "invalid restart policy: unknown policy '%s'; use one of 'no', 'always', 'on-failure', or "
-                                    "'unless-stopped'",
+        return err_new(ERR_INVALID,
+                       "invalid restart policy: unknown policy '%s'; use one of 'no', 'always', "
+                       "'on-failure', or "
+                       "'unless-stopped'",
                        name);
     if (h->auto_remove)
         return err_new(ERR_INVALID, "can't create 'AutoRemove' container with restart policy");
@@ -122,7 +128,8 @@ static err *log_check(const host_config *h)
     int64_t n;
 
     if (!is_one_of(str_or(h->log_config.type, ""), known))
-        return err_new(ERR_UNSUPPORTED, "HostConfig.LogConfig.Type \"%s\" is not supported", h->log_config.type);
+        return err_new(ERR_UNSUPPORTED, "HostConfig.LogConfig.Type \"%s\" is not supported",
+                       h->log_config.type);
     for (size_t i = 0; i < h->log_config.config.n; i++) {
         const char *key = h->log_config.config.keys[i], *value = h->log_config.config.values[i];
 
@@ -158,7 +165,8 @@ static err *config_supported(const container_config *k)
 
 /* ---- the network a container asks for ---- */
 
-static err *network_check(const container_config *k, const host_config *h, const json_raw *networking, arena *a)
+static err *network_check(const container_config *k, const host_config *h,
+                          const json_raw *networking, arena *a)
 {
     const char *mode = str_or(h->network_mode, "default");
     networking_config wish = {0};
@@ -166,14 +174,16 @@ static err *network_check(const container_config *k, const host_config *h, const
     container *other;
 
     if (networking && networking->text)
-        TRY(json_decode(&networking_config_json, networking->text, strlen(networking->text), JSON_ANY_VERSION, a, &wish));
+        TRY(json_decode(&networking_config_json, networking->text, strlen(networking->text),
+                        JSON_ANY_VERSION, a, &wish));
     if (str_starts(mode, "container:")) {
         if (!str_empty(k->hostname))
             return err_new(ERR_INVALID, "conflicting options: hostname and the network mode");
         if (h->dns.n)
             return err_new(ERR_INVALID, "conflicting options: dns and the network mode");
         if (h->extra_hosts.n)
-            return err_new(ERR_INVALID, "conflicting options: custom host-to-IP mapping and the network mode");
+            return err_new(ERR_INVALID,
+                           "conflicting options: custom host-to-IP mapping and the network mode");
         return container_find(mode + strlen("container:"), &other);
     }
     TRY(network_find(str_eq(mode, "default") ? "bridge" : mode, &n));
@@ -183,8 +193,10 @@ static err *network_check(const container_config *k, const host_config *h, const
 
         TRY(network_find(str_eq(key, "default") ? "bridge" : key, &asked));
         if (asked != n)
-            return err_new(ERR_UNSUPPORTED, "NetworkingConfig.EndpointsConfig: only the network of HostConfig.NetworkMode is "
-                                            "supported");
+            return err_new(
+                ERR_UNSUPPORTED,
+                "NetworkingConfig.EndpointsConfig: only the network of HostConfig.NetworkMode is "
+                "supported");
         TRY(network_check_settings(asked, JSON_AT(wish.endpoints_config, endpoint_settings, i)));
     }
     return NULL;
@@ -237,7 +249,8 @@ static bool env_has(const json_strs *env, const char *pair)
     return false;
 }
 
-/* The image's first, what the caller says of the same name instead; an image's bare name says nothing. */
+/* The image's first, what the caller says of the same name instead; an image's bare name says
+ * nothing. */
 static void merge_env(container_config *c, const json_strs *from, arena *a)
 {
     json_strs merged = {0};
@@ -306,9 +319,9 @@ err *config_defaults(host_config *h, int api_version, arena *a)
     if (str_empty(h->ipc_mode))
         h->ipc_mode = arena_strdup(a, "private");
     if (str_empty(h->cgroupns_mode))
-        h->cgroupns_mode = arena_strdup(a, api_version >= 41 && runtime_cgroup_mode() == CGROUP_V2 && !h->privileged
-                                               ? "private"
-                                               : "host");
+        h->cgroupns_mode = arena_strdup(
+            a, api_version >= 41 && runtime_cgroup_mode() == CGROUP_V2 && !h->privileged ? "private"
+                                                                                         : "host");
     if (str_empty(h->restart_policy.name))
         h->restart_policy.name = arena_strdup(a, "no");
     if (str_empty(h->runtime))
@@ -326,7 +339,8 @@ err *config_defaults(host_config *h, int api_version, arena *a)
                 json_map_set(&h->log_config.config, a, containers_conf.log_opts->keys[i],
                              containers_conf.log_opts->values[i]);
     }
-    for (size_t i = 0; containers_conf.default_ulimits && i < containers_conf.default_ulimits->n; i++) {
+    for (size_t i = 0; containers_conf.default_ulimits && i < containers_conf.default_ulimits->n;
+         i++) {
         const ulimit *d = JSON_AT(*containers_conf.default_ulimits, ulimit, i);
         bool has = false;
 

@@ -120,7 +120,8 @@ static err *platform_check(const container_create_opts *o, const image *img)
     if (str_empty(o->platform) || str_eq(o->platform, has) || str_eq(o->platform, "linux"))
         return NULL;
     return err_new(ERR_NOT_FOUND,
-                   "image with reference %s was found but its platform (%s) does not match the specified platform (%s)",
+                   "image with reference %s was found but its platform (%s) does not match the "
+                   "specified platform (%s)",
                    o->config->image, has, o->platform);
 }
 
@@ -150,7 +151,8 @@ static err *prepare(const container_create_opts *o, arena *a, creation *cr)
     rec.own_hostname = !str_empty(o->config->hostname);
     if (!rec.own_hostname && str_eq(o->host->network_mode, "host"))
         o->config->hostname = host_name(a);
-    else if (!rec.own_hostname && !str_eq(o->host->uts_mode, "host") && !str_starts(o->host->network_mode, "container:"))
+    else if (!rec.own_hostname && !str_eq(o->host->uts_mode, "host") &&
+             !str_starts(o->host->network_mode, "container:"))
         o->config->hostname = arena_strndup(a, id, 12);
     rec.id = id;
     rec.name = name;

@@ -35,8 +35,8 @@ static void on_deleted(void *arg, err *e, const child_exit *exit)
     flow_resume(arg, NULL);
 }
 
-/* Removes the runtime's state and the cgroup, and ends whatever still runs in it.  Its failure stops nothing: what
- * is left is found at the next start. */
+/* Removes the runtime's state and the cgroup, and ends whatever still runs in it.  Its failure
+ * stops nothing: what is left is found at the next start. */
 static void call_runtime_delete(void *st, flow *f)
 {
     container *c = ((teardown *)st)->c;
@@ -199,7 +199,8 @@ void container_exited(container *c, const monitor_exit *exit)
     if (!c->state.running)
         return;
     if (exit->lost)
-        log_warn("the monitor of a container died; the container is ended with it", "id", c->rec.id);
+        log_warn("the monitor of a container died; the container is ended with it", "id",
+                 c->rec.id);
     record(c, exit);
     tell(c);
     if (container_hook.stopped)

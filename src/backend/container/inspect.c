@@ -70,8 +70,12 @@ static void mounts_of(const container *c, arena *a, json_list *ret)
             continue;
         }
         m = json_list_add(ret, a, &mount_point_json);
-        *m = (mount_point){.type = "bind", .source = b.source, .destination = b.destination, .mode = b.mode,
-                           .rw = !b.readonly, .propagation = b.propagation ? b.propagation : "rprivate"};
+        *m = (mount_point){.type = "bind",
+                           .source = b.source,
+                           .destination = b.destination,
+                           .mode = b.mode,
+                           .rw = !b.readonly,
+                           .propagation = b.propagation ? b.propagation : "rprivate"};
     }
 }
 
@@ -130,9 +134,12 @@ void container_inspected(container *c, arena *a, container_inspect *ret)
     ret->id = c->rec.id;
     ret->created = time_text(a, c->rec.created_ns);
     ret->path = (char *)path_and_args(c->rec.config, a, &ret->args);
-    ret->state = (inspect_state){.status = (char *)status_of(c), .running = c->state.running,
-                                 .oom_killed = c->state.oom_killed, .pid = c->state.pid,
-                                 .exit_code = c->state.exit_code, .error = c->error,
+    ret->state = (inspect_state){.status = (char *)status_of(c),
+                                 .running = c->state.running,
+                                 .oom_killed = c->state.oom_killed,
+                                 .pid = c->state.pid,
+                                 .exit_code = c->state.exit_code,
+                                 .error = c->error,
                                  .started_at = time_text(a, c->state.started_ns),
                                  .finished_at = time_text(a, c->state.finished_ns)};
     ret->image = c->rec.image_id;
@@ -207,7 +214,8 @@ void container_summarize(container *c, arena *a, container_summary *ret)
 
 static err *filters_check(const filters *f)
 {
-    static const char *const states[] = {"created", "restarting", "running", "removing", "paused", "exited", "dead"};
+    static const char *const states[] = {"created", "restarting", "running", "removing",
+                                         "paused",  "exited",     "dead"};
     static const char *const healths[] = {"starting", "healthy", "unhealthy", "none"};
     int64_t n;
 
@@ -240,13 +248,14 @@ static bool exited_matches(const container *c, const filters *f)
     if (!filters_has(f, "exited"))
         return true;
     for (size_t i = 0; i < filters_count(f, "exited"); i++)
-        if (str_to_int64(filters_nth(f, "exited", i), &n) && n == c->state.exit_code && !c->state.running &&
-            c->state.started_once)
+        if (str_to_int64(filters_nth(f, "exited", i), &n) && n == c->state.exit_code &&
+            !c->state.running && c->state.started_once)
             return true;
     return false;
 }
 
-/* The image named, or one whose layers this container's image begins with is beyond what names can say: id or name. */
+/* The image named, or one whose layers this container's image begins with is beyond what names can
+ * say: id or name. */
 static bool ancestor_matches(const container *c, const filters *f)
 {
     if (!filters_has(f, "ancestor"))
@@ -317,9 +326,11 @@ static bool expose_matches(const container *c, const filters *f)
 static bool matches(const container *c, const filters *f, arena *a)
 {
     return filters_match_regex(f, "id", c->rec.id) && name_matches(c, f) &&
-           filters_match_exact(f, "status", status_of(c)) && filters_match_exact(f, "health", "none") &&
-           filters_match_labels(f, "label", &c->rec.config->labels) && exited_matches(c, f) && ancestor_matches(c, f) &&
-           network_matches(c, f) && volume_matches(c, f, a) && expose_matches(c, f) && !filters_has(f, "publish") &&
+           filters_match_exact(f, "status", status_of(c)) &&
+           filters_match_exact(f, "health", "none") &&
+           filters_match_labels(f, "label", &c->rec.config->labels) && exited_matches(c, f) &&
+           ancestor_matches(c, f) && network_matches(c, f) && volume_matches(c, f, a) &&
+           expose_matches(c, f) && !filters_has(f, "publish") &&
            (!filters_has(f, "is-task") || !filters_match_exact(f, "is-task", "true"));
 }
 
@@ -333,7 +344,8 @@ static err *border(const filters *f, const char *key, const container **ret_c)
     return NULL;
 }
 
-err *containers_list(const filters *f, bool all, int64_t limit, arena *a, container ***ret_list, size_t *ret_n)
+err *containers_list(const filters *f, bool all, int64_t limit, arena *a, container ***ret_list,
+                     size_t *ret_n)
 {
     const container *before, *since;
     size_t n = 0;
@@ -343,7 +355,8 @@ err *containers_list(const filters *f, bool all, int64_t limit, arena *a, contai
     TRY(border(f, "since", &since));
     all |= limit > 0 || filters_has(f, "status") || before || since;
     *ret_list = arena_alloc(a, (containers_counted().all + 1) * sizeof(**ret_list));
-    for (container *c = containers_newest; c && c != since && (limit <= 0 || (int64_t)n < limit); c = c->older) {
+    for (container *c = containers_newest; c && c != since && (limit <= 0 || (int64_t)n < limit);
+         c = c->older) {
         if (before) {
             if (c == before)
                 before = NULL;

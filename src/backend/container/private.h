@@ -11,26 +11,26 @@
 #include <uthash.h>
 
 /* What is written durably before create answers (table "containers"). */
-#define CONTAINER_RECORD(F, T)                                                                     \
-    F(T, STR, id, "Id", 0)                                                                         \
-    F(T, STR, name, "Name", 0)                                                                     \
-    F(T, INT, created_ns, "Created", 0)                                                            \
-    F(T, STR, image_id, "ImageId", 0)                                                              \
-    F(T, STR, image_arch, "ImageArch", 0)                                                          \
-    F(T, BOOL, own_hostname, "OwnHostname", 0)                                                     \
-    F(T, OBJP(container_config), config, "Config", 0)                                              \
+#define CONTAINER_RECORD(F, T)                        \
+    F(T, STR, id, "Id", 0)                            \
+    F(T, STR, name, "Name", 0)                        \
+    F(T, INT, created_ns, "Created", 0)               \
+    F(T, STR, image_id, "ImageId", 0)                 \
+    F(T, STR, image_arch, "ImageArch", 0)             \
+    F(T, BOOL, own_hostname, "OwnHostname", 0)        \
+    F(T, OBJP(container_config), config, "Config", 0) \
     F(T, OBJP(host_config), host, "HostConfig", 0)
 JSON_DECLARE(container_record, CONTAINER_RECORD)
 
 /* What changes as it lives (table "container_state"). */
-#define CONTAINER_STATE(F, T)                                                                      \
-    F(T, BOOL, running, "Running", 0)                                                              \
-    F(T, BOOL, oom_killed, "OOMKilled", 0)                                                         \
-    F(T, BOOL, started_once, "StartedOnce", 0)                                                     \
-    F(T, INT, pid, "Pid", 0)                                                                       \
-    F(T, INT, exit_code, "ExitCode", 0)                                                            \
-    F(T, INT, started_ns, "StartedAt", 0)                                                          \
-    F(T, INT, finished_ns, "FinishedAt", 0)                                                        \
+#define CONTAINER_STATE(F, T)                  \
+    F(T, BOOL, running, "Running", 0)          \
+    F(T, BOOL, oom_killed, "OOMKilled", 0)     \
+    F(T, BOOL, started_once, "StartedOnce", 0) \
+    F(T, INT, pid, "Pid", 0)                   \
+    F(T, INT, exit_code, "ExitCode", 0)        \
+    F(T, INT, started_ns, "StartedAt", 0)      \
+    F(T, INT, finished_ns, "FinishedAt", 0)    \
     F(T, STR, error, "Error", 0)
 JSON_DECLARE(container_state, CONTAINER_STATE)
 
@@ -38,24 +38,24 @@ typedef struct op op;
 
 struct container {
     unsigned refs;
-    arena *arena;           /* the record's strings */
+    arena *arena; /* the record's strings */
     container_record rec;
     container_state state;
-    char *error;            /* backs state.error */
+    char *error; /* backs state.error */
 
-    char *dir;              /* data-root/containers/<id>: log, exit record, hosts, ..., rootfs */
+    char *dir; /* data-root/containers/<id>: log, exit record, hosts, ..., rootfs */
     char *rootfs, *log_path;
-    char *run_dir;          /* exec-root/containers/<id>: bundle, monitor's socket */
+    char *run_dir; /* exec-root/containers/<id>: bundle, monitor's socket */
     const runtime *runtime;
-    image *image;           /* held; NULL when it is gone (only its layers matter then) */
+    image *image; /* held; NULL when it is gone (only its layers matter then) */
 
-    monitor *monitor;       /* while it runs */
-    int pidfd;              /* of init while it runs, else -1 */
+    monitor *monitor;          /* while it runs */
+    int pidfd;                 /* of init while it runs, else -1 */
     struct endpoint *endpoint; /* on a bridge while it runs */
-    bool dirty;             /* something of a run may be left: teardown is due */
+    bool dirty;                /* something of a run may be left: teardown is due */
     bool removing, removed;
-    void *busy_with;        /* what awaits the monitor: a start, or the search at the daemon's start */
-    bool starting;          /* an exit that comes now waits in exit_early */
+    void *busy_with; /* what awaits the monitor: a start, or the search at the daemon's start */
+    bool starting;   /* an exit that comes now waits in exit_early */
     bool has_exit_early;
     monitor_exit exit_early;
 
@@ -73,17 +73,18 @@ extern containers_opts containers_conf;
 extern container *containers_newest;
 container *container_new(const container_record *rec);
 void registry_add(container *c);
-void registry_remove(container *c);   /* lookups no longer find it */
+void registry_remove(container *c); /* lookups no longer find it */
 /* ERR_CONFLICT with dockerd's text when the name is taken. */
 must_check err *registry_name_free(const char *name);
 void registry_rename(container *c, const char *name);
 container *registry_by_id(const char *full_id);
 container *registry_by_name(const char *name);
-void container_save(container *c, store_batch *b);       /* record and state */
-void container_save_state(container *c);                 /* lazily */
+void container_save(container *c, store_batch *b); /* record and state */
+void container_save_state(container *c);           /* lazily */
 void container_set_error(container *c, const char *text);
 char *container_file(const container *c, const char *name); /* below dir; caller frees */
-char *container_netns_path(const container *c); /* where its own network namespace is kept; caller frees */
+char *container_netns_path(
+    const container *c); /* where its own network namespace is kept; caller frees */
 
 /* ---- op.c: one operation at a time ---- */
 /* begin runs when all earlier operations have ended, at once when there are none. */
@@ -94,10 +95,12 @@ const char *op_name(const container *c); /* NULL when idle */
 /* ---- exit.c ---- */
 extern const monitor_events container_monitor_events;
 void container_exited(container *c, const monitor_exit *exit);
-/* Give back what a run used: the runtime's state, network, mount.  Idempotent; part of an operation. */
+/* Give back what a run used: the runtime's state, network, mount.  Idempotent; part of an
+ * operation. */
 extern const struct flow_def teardown_flow;
 void container_teardown(container *c, container_done *done, void *arg);
-void container_clean_up(container *c);    /* the teardown as an operation, then what AutoRemove asks for */
+void container_clean_up(
+    container *c); /* the teardown as an operation, then what AutoRemove asks for */
 void container_auto_remove(container *c); /* where HostConfig says so */
 extern container_hooks container_hook;
 extern const struct flow_def create_flow, start_flow, remove_flow;
@@ -121,8 +124,8 @@ void waits_exited(container *c);
 void waits_removed(container *c, const char *error);
 
 /* ---- attach.c ---- */
-void clients_bind(container *c);   /* the monitor is there: connect those that wait */
-void clients_end(container *c);    /* no monitor came or it is gone: end those that wait */
+void clients_bind(container *c); /* the monitor is there: connect those that wait */
+void clients_end(container *c);  /* no monitor came or it is gone: end those that wait */
 
 /* ---- signame.c ---- */
 /* "SIGKILL", "KILL", "9", "RTMIN+3"; ERR_INVALID "invalid signal: X". */

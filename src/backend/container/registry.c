@@ -1,7 +1,7 @@
 /* registry.c - the set of containers: by id, by name, newest first, and in the store.
  *
- * A container is in the registry from its creation until its removal is durable; references may keep
- * the memory longer.  Loop thread only. */
+ * A container is in the registry from its creation until its removal is durable; references may
+ * keep the memory longer.  Loop thread only. */
 #include "private.h"
 #include <berth/events.h>
 #include <berth/log.h>
@@ -134,7 +134,8 @@ err *registry_name_free(const char *name)
 
     if (holder)
         return err_new(ERR_CONFLICT,
-                       "Conflict. The container name \"/%s\" is already in use by container \"%s\". You have to remove (or "
+                       "Conflict. The container name \"/%s\" is already in use by container "
+                       "\"%s\". You have to remove (or "
                        "rename) that container to be able to reuse that name.",
                        name, holder->rec.id);
     return NULL;
@@ -243,17 +244,50 @@ void containers_set_hooks(const container_hooks *hooks)
     container_hook = *hooks;
 }
 
-const char *container_id(const container *c) { return c->rec.id; }
-const char *container_name(const container *c) { return c->rec.name; }
-bool container_is_running(const container *c) { return c->state.running; }
-bool container_has_tty(const container *c) { return c->rec.config->tty; }
-pid_t container_pid(const container *c) { return (pid_t)c->state.pid; }
-const container_config *container_config_of(const container *c) { return c->rec.config; }
-const host_config *container_host_config(const container *c) { return c->rec.host; }
-monitor *container_monitor(const container *c) { return c->monitor; }
-const char *container_run_dir(const container *c) { return c->run_dir; }
-const char *container_rootfs(const container *c) { return c->rootfs; }
-const char *container_log_path(const container *c) { return c->log_path; }
+const char *container_id(const container *c)
+{
+    return c->rec.id;
+}
+const char *container_name(const container *c)
+{
+    return c->rec.name;
+}
+bool container_is_running(const container *c)
+{
+    return c->state.running;
+}
+bool container_has_tty(const container *c)
+{
+    return c->rec.config->tty;
+}
+pid_t container_pid(const container *c)
+{
+    return (pid_t)c->state.pid;
+}
+const container_config *container_config_of(const container *c)
+{
+    return c->rec.config;
+}
+const host_config *container_host_config(const container *c)
+{
+    return c->rec.host;
+}
+monitor *container_monitor(const container *c)
+{
+    return c->monitor;
+}
+const char *container_run_dir(const container *c)
+{
+    return c->run_dir;
+}
+const char *container_rootfs(const container *c)
+{
+    return c->rootfs;
+}
+const char *container_log_path(const container *c)
+{
+    return c->log_path;
+}
 
 /* Attributes are the labels, then what every container event tells, then the event's own. */
 void container_event(container *c, const char *action, ...)

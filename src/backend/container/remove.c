@@ -48,7 +48,8 @@ static void on_kill_timeout(void *arg)
     removal *r = arg;
 
     killed_end(r, err_new(ERR_SYSTEM,
-                          "cannot remove container \"/%s\": could not kill container: tried to kill container, but did "
+                          "cannot remove container \"/%s\": could not kill container: tried to "
+                          "kill container, but did "
                           "not receive an exit event",
                           r->c->rec.name));
 }
@@ -162,7 +163,8 @@ static err *may_remove(const container *c, bool force)
         return err_new(ERR_CONFLICT, "removal of container %s is already in progress", c->rec.id);
     if (c->state.running && !force)
         return err_new(ERR_CONFLICT,
-                       "cannot remove container \"/%s\": container is running: stop the container before removing or "
+                       "cannot remove container \"/%s\": container is running: stop the container "
+                       "before removing or "
                        "force remove",
                        c->rec.name);
     return NULL;
@@ -173,7 +175,8 @@ void container_remove(container *c, bool force, bool volumes, container_done *do
     err *e = may_remove(c, force);
     removal *r;
 
-    (void)volumes; /* anonymous volumes go with their container; there are none but through the volume room */
+    (void)volumes; /* anonymous volumes go with their container; there are none but through the
+                      volume room */
     if (e) {
         container_refuse(e, done, arg);
         return;

@@ -1,8 +1,8 @@
 /* restore.c - a new daemon finds the containers of the one before it.
  *
  * What the store knows is read at start.  Then each container that may have run is asked for by its
- * monitor's socket: who answers goes on as before, who does not has ended, and its exit record tells how.
- * What nobody owns any more is removed.  Loop thread only, except where said. */
+ * monitor's socket: who answers goes on as before, who does not has ended, and its exit record
+ * tells how. What nobody owns any more is removed.  Loop thread only, except where said. */
 #include "private.h"
 #include <berth/job.h>
 #include <berth/log.h>
@@ -39,7 +39,8 @@ static err *load_record(void *arg, const char *key, const char *body)
         return NULL;
     }
     c = container_new(&rec);
-    err_free(image_find(rec.image_id, &c->image)); /* without its image it is listed, but cannot start */
+    err_free(
+        image_find(rec.image_id, &c->image)); /* without its image it is listed, but cannot start */
     if (c->image) {
         image_ref(c->image);
         image_hold(c->image, c->rec.id);
@@ -56,12 +57,14 @@ static err *load_state(void *arg, const char *key, const char *body)
     (void)arg;
     if (!c)
         return NULL;
-    TRY(json_decode(&container_state_json, body, strlen(body), JSON_ANY_VERSION, c->arena, &c->state));
+    TRY(json_decode(&container_state_json, body, strlen(body), JSON_ANY_VERSION, c->arena,
+                    &c->state));
     container_set_error(c, c->state.error);
     return NULL;
 }
 
-/* Directories of containers that the store does not know: a create that was cut, a removal that was. */
+/* Directories of containers that the store does not know: a create that was cut, a removal that
+ * was. */
 static err *sweep_directories(const char *root)
 {
     auto_free char *dir = xasprintf("%s/containers", root);
@@ -69,7 +72,8 @@ static err *sweep_directories(const char *root)
     struct dirent *ent;
 
     while (d && (ent = readdir(d))) {
-        auto_free char *path = xasprintf("%s/%s", dir, ent->d_name), *merged = xasprintf("%s/merged", path);
+        auto_free char *path = xasprintf("%s/%s", dir, ent->d_name),
+                       *merged = xasprintf("%s/merged", path);
 
         if (ent->d_name[0] == '.' || registry_by_id(ent->d_name))
             continue;
@@ -88,7 +92,8 @@ static bool is_running_by_id(const char *id)
 
 err *containers_init(const containers_opts *opts)
 {
-    auto_free char *data = xasprintf("%s/containers", opts->data_root), *run = xasprintf("%s/containers", opts->exec_root);
+    auto_free char *data = xasprintf("%s/containers", opts->data_root),
+                   *run = xasprintf("%s/containers", opts->exec_root);
 
     containers_conf = *opts;
     TRY(tree_make(data, 0710));
@@ -146,8 +151,8 @@ static void goes_on(container *c, const monitor_started *state)
     log_info("container runs on", "id", c->rec.id, "pid", c->state.pid);
 }
 
-/* No monitor: the exit record knows, or the monitor was killed with the daemon and its container is ended by the
- * teardown. */
+/* No monitor: the exit record knows, or the monitor was killed with the daemon and its container is
+ * ended by the teardown. */
 static void has_ended(container *c)
 {
     auto_free char *path = container_file(c, "exit");

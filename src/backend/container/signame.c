@@ -10,13 +10,15 @@ static const struct {
     const char *name;
     int signo;
 } signals[] = {
-    {"ABRT", SIGABRT}, {"ALRM", SIGALRM},     {"BUS", SIGBUS},   {"CHLD", SIGCHLD},     {"CLD", SIGCHLD},
-    {"CONT", SIGCONT}, {"FPE", SIGFPE},       {"HUP", SIGHUP},   {"ILL", SIGILL},       {"INT", SIGINT},
-    {"IO", SIGIO},     {"IOT", SIGIOT},       {"KILL", SIGKILL}, {"PIPE", SIGPIPE},     {"POLL", SIGPOLL},
-    {"PROF", SIGPROF}, {"PWR", SIGPWR},       {"QUIT", SIGQUIT}, {"SEGV", SIGSEGV},     {"STKFLT", SIGSTKFLT},
-    {"STOP", SIGSTOP}, {"SYS", SIGSYS},       {"TERM", SIGTERM}, {"TRAP", SIGTRAP},     {"TSTP", SIGTSTP},
-    {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU},     {"URG", SIGURG},   {"USR1", SIGUSR1},     {"USR2", SIGUSR2},
-    {"VTALRM", SIGVTALRM}, {"WINCH", SIGWINCH}, {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ},
+    {"ABRT", SIGABRT}, {"ALRM", SIGALRM}, {"BUS", SIGBUS},       {"CHLD", SIGCHLD},
+    {"CLD", SIGCHLD},  {"CONT", SIGCONT}, {"FPE", SIGFPE},       {"HUP", SIGHUP},
+    {"ILL", SIGILL},   {"INT", SIGINT},   {"IO", SIGIO},         {"IOT", SIGIOT},
+    {"KILL", SIGKILL}, {"PIPE", SIGPIPE}, {"POLL", SIGPOLL},     {"PROF", SIGPROF},
+    {"PWR", SIGPWR},   {"QUIT", SIGQUIT}, {"SEGV", SIGSEGV},     {"STKFLT", SIGSTKFLT},
+    {"STOP", SIGSTOP}, {"SYS", SIGSYS},   {"TERM", SIGTERM},     {"TRAP", SIGTRAP},
+    {"TSTP", SIGTSTP}, {"TTIN", SIGTTIN}, {"TTOU", SIGTTOU},     {"URG", SIGURG},
+    {"USR1", SIGUSR1}, {"USR2", SIGUSR2}, {"VTALRM", SIGVTALRM}, {"WINCH", SIGWINCH},
+    {"XCPU", SIGXCPU}, {"XFSZ", SIGXFSZ},
 };
 
 enum { RT_FIRST = 34, RT_LAST = 64 }; /* as programs see them: libc keeps 32 and 33 */
@@ -31,7 +33,8 @@ static bool realtime_parse(const char *name, int *ret_signo)
     if (!from_min && !str_starts(name, "RTMAX"))
         return false;
     if (name[5]) {
-        if (name[5] != (from_min ? '+' : '-') || !str_to_int64(name + 6, &offset) || offset < 0 || offset > RT_LAST)
+        if (name[5] != (from_min ? '+' : '-') || !str_to_int64(name + 6, &offset) || offset < 0 ||
+            offset > RT_LAST)
             return false;
     }
     signo = from_min ? RT_FIRST + (int)offset : RT_LAST - (int)offset;

@@ -30,9 +30,9 @@ typedef struct starting {
     strv lowers, env, argv, warnings;
     bind_spec *binds;
     size_t n_binds;
-    char *netns;             /* NULL: the host's */
+    char *netns; /* NULL: the host's */
     bool own_netns;
-    char *joined_dir;        /* container mode: whose hosts, hostname and resolv.conf are used */
+    char *joined_dir; /* container mode: whose hosts, hostname and resolv.conf are used */
     endpoint *ep;
     char *hosts, *resolv, *hostname;
     unsigned short rows, cols;
@@ -58,7 +58,9 @@ static err *job_network(void *st)
     if (!s->own_netns)
         return NULL;
     TRY(netns_create(s->netns));
-    return s->ep ? err_wrap(endpoint_attach(s->ep, s->netns), "failed to set up container networking") : NULL;
+    return s->ep
+               ? err_wrap(endpoint_attach(s->ep, s->netns), "failed to set up container networking")
+               : NULL;
 }
 
 static err *write_file(const starting *s, const char *name, const char *text)
@@ -90,22 +92,31 @@ static err *write_spec(starting *s)
     const host_config *h = s->c->rec.host;
     auto_buf text = {0};
     spec_user user = {0};
-    spec_input in = {.id = s->c->rec.id, .rootfs = s->c->rootfs, .hostname = s->c->rec.config->hostname,
-                     .config = s->c->rec.config, .host = h, .env = (const char *const *)s->env.v,
-                     .argv = (const char *const *)s->argv.v, .user = &user, .binds = binds, .n_binds = s->n_binds,
+    spec_input in = {.id = s->c->rec.id,
+                     .rootfs = s->c->rootfs,
+                     .hostname = s->c->rec.config->hostname,
+                     .config = s->c->rec.config,
+                     .host = h,
+                     .env = (const char *const *)s->env.v,
+                     .argv = (const char *const *)s->argv.v,
+                     .user = &user,
+                     .binds = binds,
+                     .n_binds = s->n_binds,
                      .netns_path = s->netns};
 
     if (root < 0)
         return err_errno(errno, "open %s", s->c->rootfs);
-    TRY(spec_user_resolve(root, str_or(s->c->rec.config->user, ""), &h->group_add, s->arena, &user));
+    TRY(spec_user_resolve(root, str_or(s->c->rec.config->user, ""), &h->group_add, s->arena,
+                          &user));
     for (size_t i = 0; i < s->n_binds; i++)
         binds[i] = (spec_bind){s->binds[i].source, s->binds[i].destination, s->binds[i].propagation,
                                s->binds[i].readonly, s->binds[i].recursive};
     in.hosts_path = hosts = xasprintf("%s/hosts", dir);
     in.resolv_conf_path = resolv = xasprintf("%s/resolv.conf", dir);
     in.hostname_path = hostname = xasprintf("%s/hostname", dir);
-    in.cgroups_path = cgroup =
-        xasprintf("%s/%s", str_or(h->cgroup_parent, str_or(containers_conf.cgroup_parent, "/docker")), s->c->rec.id);
+    in.cgroups_path = cgroup = xasprintf(
+        "%s/%s", str_or(h->cgroup_parent, str_or(containers_conf.cgroup_parent, "/docker")),
+        s->c->rec.id);
     if (h->init.set ? h->init.b : containers_conf.init)
         in.init_path = containers_conf.init_path;
     TRY(spec_build(&in, &text, &s->warnings));
@@ -142,7 +153,8 @@ static void log_of(const host_config *h, const container *c, monitor_log *ret)
     const char *compress = json_map_get(&h->log_config.config, "compress");
     int64_t n;
 
-    *ret = (monitor_log){.driver = h->log_config.type, .path = c->log_path, .max_size = -1, .max_files = 1};
+    *ret = (monitor_log){
+        .driver = h->log_config.type, .path = c->log_path, .max_size = -1, .max_files = 1};
     if (size && str_to_bytes(size, &n))
         ret->max_size = n;
     if (files && str_to_int64(files, &n))
@@ -156,10 +168,18 @@ static void call_monitor(void *st, flow *f)
     container *c = s->c;
     const container_config *k = c->rec.config;
     auto_free char *exit_path = container_file(c, "exit");
-    monitor_spec spec = {.program = containers_conf.monitor_program, .id = c->rec.id, .run_dir = c->run_dir,
-                         .exit_path = exit_path, .bundle = c->run_dir, .runtime = c->runtime->path,
-                         .runtime_args = (const char *const *)c->runtime->args, .hide_unified = c->runtime->hide_unified,
-                         .tty = k->tty, .open_stdin = k->open_stdin, .stdin_once = k->stdin_once, .rows = s->rows,
+    monitor_spec spec = {.program = containers_conf.monitor_program,
+                         .id = c->rec.id,
+                         .run_dir = c->run_dir,
+                         .exit_path = exit_path,
+                         .bundle = c->run_dir,
+                         .runtime = c->runtime->path,
+                         .runtime_args = (const char *const *)c->runtime->args,
+                         .hide_unified = c->runtime->hide_unified,
+                         .tty = k->tty,
+                         .open_stdin = k->open_stdin,
+                         .stdin_once = k->stdin_once,
+                         .rows = s->rows,
                          .cols = s->cols};
 
     log_of(c->rec.host, c, &spec.log);
@@ -259,7 +279,8 @@ static int code_of_failure(const char *text)
 {
     if (strstr(text, "executable file not found") || strstr(text, "no such file or directory"))
         return 127;
-    if (strstr(text, "permission denied") || strstr(text, "is a directory") || strstr(text, "not a directory"))
+    if (strstr(text, "permission denied") || strstr(text, "is a directory") ||
+        strstr(text, "not a directory"))
         return 126;
     return 128;
 }
@@ -336,7 +357,8 @@ void console_size_parse(const json_raw *text, unsigned short *ret_rows, unsigned
 {
     unsigned rows = 0, cols = 0;
 
-    if (text->text && sscanf(text->text, "[%u,%u]", &rows, &cols) == 2 && rows <= UINT16_MAX && cols <= UINT16_MAX) {
+    if (text->text && sscanf(text->text, "[%u,%u]", &rows, &cols) == 2 && rows <= UINT16_MAX &&
+        cols <= UINT16_MAX) {
         *ret_rows = (unsigned short)rows;
         *ret_cols = (unsigned short)cols;
     }
@@ -349,7 +371,8 @@ static err *join_network(starting *s, const char *ref)
 
     TRY(container_find(ref, &other));
     if (!other->state.running)
-        return err_new(ERR_CONFLICT, "cannot join network of a non running container: %s", other->rec.id);
+        return err_new(ERR_CONFLICT, "cannot join network of a non running container: %s",
+                       other->rec.id);
     s->joined_dir = xstrdup(other->dir);
     if (!str_eq(other->rec.host->network_mode, "host"))
         s->netns = xasprintf("/proc/%lld/ns/net", (long long)other->state.pid);
@@ -380,8 +403,10 @@ static err *plan_files(starting *s)
     bool host_mode = str_eq(h->network_mode, "host");
     dns_opts dns = {&h->dns, &h->dns_search, &h->dns_options};
     auto_free char *resolv = NULL, *hosts = NULL;
-    hosts_opts ho = {.hostname = c->rec.config->hostname, .domainname = c->rec.config->domainname,
-                     .extra_hosts = &h->extra_hosts, .host_gateway = network_host_gateway(),
+    hosts_opts ho = {.hostname = c->rec.config->hostname,
+                     .domainname = c->rec.config->domainname,
+                     .extra_hosts = &h->extra_hosts,
+                     .host_gateway = network_host_gateway(),
                      .ip = s->ep ? endpoint_ip(s->ep) : ""};
 
     if (s->joined_dir)

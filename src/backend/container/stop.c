@@ -37,7 +37,8 @@ err *container_kill(container *c, const char *signal)
     if (!str_empty(signal))
         TRY(signal_parse(signal, &signo));
     if (!c->state.running)
-        return err_new(ERR_CONFLICT, "cannot kill container: %s: container %s is not running", c->rec.name, c->rec.id);
+        return err_new(ERR_CONFLICT, "cannot kill container: %s: container %s is not running",
+                       c->rec.name, c->rec.id);
     return send_signal(c, signo);
 }
 
@@ -78,12 +79,14 @@ static void on_timeout(void *arg)
 
     if (s->killed) {
         stop_end(s, err_new(ERR_SYSTEM,
-                            "cannot stop container: %s: tried to kill container, but did not receive an exit event",
+                            "cannot stop container: %s: tried to kill container, but did not "
+                            "receive an exit event",
                             s->c->rec.name));
         return;
     }
     s->killed = true;
-    log_info("container did not stop in time, killing it", "id", s->c->rec.id, "seconds", s->timeout_s);
+    log_info("container did not stop in time, killing it", "id", s->c->rec.id, "seconds",
+             s->timeout_s);
     err_log(send_signal(s->c, SIGKILL), "container could not be killed");
     timer_again(s->timer, KILL_WAIT_MS);
 }
@@ -107,7 +110,8 @@ static void stop_begin(container *c, void *arg)
         return;
     }
     if (s->timeout_s >= 0)
-        s->timer = timer_start("stop", s->killed ? KILL_WAIT_MS : (uint64_t)s->timeout_s * 1000, on_timeout, s);
+        s->timer = timer_start("stop", s->killed ? KILL_WAIT_MS : (uint64_t)s->timeout_s * 1000,
+                               on_timeout, s);
 }
 
 static err *stop_signal(const container *c, const char *asked, int *ret_signo)
@@ -124,7 +128,8 @@ static int stop_timeout(const container *c, int asked)
     return c->rec.config->stop_timeout.set ? (int)c->rec.config->stop_timeout.n : STOP_TIMEOUT_S;
 }
 
-void container_stop(container *c, const char *signal, int timeout_s, container_done *done, void *arg)
+void container_stop(container *c, const char *signal, int timeout_s, container_done *done,
+                    void *arg)
 {
     stopping *s;
     int signo;
@@ -135,7 +140,8 @@ void container_stop(container *c, const char *signal, int timeout_s, container_d
         return;
     }
     s = new0(stopping);
-    *s = (stopping){.c = c, .signo = signo, .timeout_s = stop_timeout(c, timeout_s), .done = done, .arg = arg};
+    *s = (stopping){
+        .c = c, .signo = signo, .timeout_s = stop_timeout(c, timeout_s), .done = done, .arg = arg};
     op_begin(c, "stop", stop_begin, s);
 }
 
@@ -156,7 +162,8 @@ static void restart_end(restarting *r, err *e)
 
 static void on_restarted(void *arg, err *e)
 {
-    if (e && err_kind(e) == ERR_NOT_MODIFIED) { /* somebody else started it between our stop and our start */
+    if (e && err_kind(e) ==
+                 ERR_NOT_MODIFIED) { /* somebody else started it between our stop and our start */
         err_free(e);
         e = NULL;
     }
@@ -176,7 +183,8 @@ static void on_restart_stopped(void *arg, err *e)
 }
 
 /* Stop, then start: the teardown of the old run queues between the two by itself. */
-void container_restart(container *c, const char *signal, int timeout_s, container_done *done, void *arg)
+void container_restart(container *c, const char *signal, int timeout_s, container_done *done,
+                       void *arg)
 {
     restarting *r = new0(restarting);
 
@@ -187,7 +195,8 @@ void container_restart(container *c, const char *signal, int timeout_s, containe
 void container_resize(container *c, unsigned rows, unsigned cols, container_done *done, void *arg)
 {
     if (!c->state.running || !c->monitor)
-        container_refuse(err_new(ERR_CONFLICT, "container %s is not running", c->rec.id), done, arg);
+        container_refuse(err_new(ERR_CONFLICT, "container %s is not running", c->rec.id), done,
+                         arg);
     else
         monitor_resize(c->monitor, "", (unsigned short)rows, (unsigned short)cols, done, arg);
 }

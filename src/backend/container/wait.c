@@ -1,7 +1,8 @@
 /* wait.c - those who wait for a container's end.
  *
- * A wait answers from the loop, never from within the call that asked.  next-exit and not-running are told as
- * soon as the exit is recorded; removed when the container is gone.  Loop thread only. */
+ * A wait answers from the loop, never from within the call that asked.  next-exit and not-running
+ * are told as soon as the exit is recorded; removed when the container is gone.  Loop thread only.
+ */
 #include "private.h"
 #include <berth/loop.h>
 #include <berth/mem.h>

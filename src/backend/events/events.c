@@ -1,7 +1,8 @@
 /* events.c - what happened, to whoever listens.
  *
  * An event is immutable and shared; its line is encoded once, whoever reads it.  Subscribers are
- * called in order from event_emit; one may leave, or come, from within its own call.  Loop thread only. */
+ * called in order from event_emit; one may leave, or come, from within its own call.  Loop thread
+ * only. */
 #include <berth/events.h>
 #include <berth/mem.h>
 #include <berth/str.h>
@@ -9,21 +10,21 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-#define EVENT_ACTOR(F, T)                                                                          \
-    F(T, STR, id, "ID", 0)                                                                         \
+#define EVENT_ACTOR(F, T)  \
+    F(T, STR, id, "ID", 0) \
     F(T, MAP, attributes, "Attributes", EMPTY_LIST)
 JSON_DECLARE(event_actor, EVENT_ACTOR)
 JSON_DEFINE(event_actor, EVENT_ACTOR)
 /* status, id and from are what clients before 1.24 knew; old ones break without them. */
-#define EVENT_LINE(F, T)                                                                           \
-    F(T, STR, status, "status", OMIT_EMPTY)                                                        \
-    F(T, STR, id, "id", OMIT_EMPTY)                                                                \
-    F(T, STR, from, "from", OMIT_EMPTY)                                                            \
-    F(T, STR, type, "Type", 0)                                                                     \
-    F(T, STR, action, "Action", 0)                                                                 \
-    F(T, OBJ(event_actor), actor, "Actor", 0)                                                      \
-    F(T, STR, scope, "scope", 0)                                                                   \
-    F(T, INT, time, "time", 0)                                                                     \
+#define EVENT_LINE(F, T)                      \
+    F(T, STR, status, "status", OMIT_EMPTY)   \
+    F(T, STR, id, "id", OMIT_EMPTY)           \
+    F(T, STR, from, "from", OMIT_EMPTY)       \
+    F(T, STR, type, "Type", 0)                \
+    F(T, STR, action, "Action", 0)            \
+    F(T, OBJ(event_actor), actor, "Actor", 0) \
+    F(T, STR, scope, "scope", 0)              \
+    F(T, INT, time, "time", 0)                \
     F(T, INT, time_nano, "timeNano", 0)
 JSON_DECLARE(event_json, EVENT_LINE)
 JSON_DEFINE(event_json, EVENT_LINE)
@@ -117,11 +118,26 @@ void event_emit(const char *type, const char *action, const char *id, const json
         drop_gone();
 }
 
-const char *event_type(const event *e) { return e->data.type; }
-const char *event_action(const event *e) { return e->data.action; }
-const char *event_id(const event *e) { return e->data.actor.id; }
-int64_t event_time_ns(const event *e) { return e->data.time_nano; }
-const json_map *event_attrs(const event *e) { return &e->data.actor.attributes; }
+const char *event_type(const event *e)
+{
+    return e->data.type;
+}
+const char *event_action(const event *e)
+{
+    return e->data.action;
+}
+const char *event_id(const event *e)
+{
+    return e->data.actor.id;
+}
+int64_t event_time_ns(const event *e)
+{
+    return e->data.time_nano;
+}
+const json_map *event_attrs(const event *e)
+{
+    return &e->data.actor.attributes;
+}
 
 const char *event_line(event *e, size_t *ret_n)
 {

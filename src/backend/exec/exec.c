@@ -1,8 +1,8 @@
 /* exec.c - further processes in a running container.
  *
  * An exec is remembered until its container is gone, so that its exit code can be asked for.  The
- * container's monitor holds its stdio; a client is an attachment made between prepare and run, so it
- * misses nothing.  A start is a flow: resolve the user and write the process file, prepare the
+ * container's monitor holds its stdio; a client is an attachment made between prepare and run, so
+ * it misses nothing.  A start is a flow: resolve the user and write the process file, prepare the
  * session, attach, run.  Loop thread only, except job_*. */
 #include <berth/exec.h>
 #include <berth/flow.h>
@@ -38,7 +38,7 @@ struct exec_client {
     attach_events ev;
     void *arg;
     attachment *a;
-    buf waiting; /* stdin from before the session was there */
+    buf waiting;      /* stdin from before the session was there */
     timer *exit_wait; /* the output is over, the exit is not told yet */
     bool eof_waiting, stalled, paused, ended, freed;
 };
@@ -257,8 +257,8 @@ static void client_bind(exec_client *cl)
 /* ---- start ---- */
 
 typedef struct starting {
-    exec *x; /* referenced */
-    char *path;   /* of the process file */
+    exec *x;    /* referenced */
+    char *path; /* of the process file */
     char *rootfs;
     strv env;
     unsigned short rows, cols;
@@ -288,7 +288,8 @@ static err *job_write_process(void *st)
 
     if (root < 0)
         return err_errno(errno, "open %s", s->rootfs);
-    TRY(spec_user_resolve(root, str_or(k->user, str_or(config->user, "")), &in.host->group_add, a, &user));
+    TRY(spec_user_resolve(root, str_or(k->user, str_or(config->user, "")), &in.host->group_add, a,
+                          &user));
     TRY(spec_build_exec(&in, &text));
     return file_write(s->path, text.data, text.len, 0600);
 }
@@ -426,7 +427,8 @@ static void start(exec *x, const exec_start_options *opts, container_done *done,
     flow_begin(&exec_start_flow, s, on_started, NULL);
 }
 
-exec_client *exec_start_attached(exec *x, const exec_start_options *opts, const attach_events *ev, void *arg)
+exec_client *exec_start_attached(exec *x, const exec_start_options *opts, const attach_events *ev,
+                                 void *arg)
 {
     exec_client *cl = new0(exec_client);
 
@@ -530,7 +532,8 @@ static void exec_ids(const container *c, arena *a, json_strs *ret)
 
 void execs_init(void)
 {
-    static const container_hooks hooks = {on_exec_ended, on_container_stopped, on_container_removed, exec_ids};
+    static const container_hooks hooks = {on_exec_ended, on_container_stopped, on_container_removed,
+                                          exec_ids};
 
     containers_set_hooks(&hooks);
 }

@@ -1,7 +1,7 @@
 /* entry.c - one line of a json-file log.
  *
- * The writer's lines have one shape: log, stream, attrs at times, time; nothing else is looked for, so that a line
- * costs a few memchr.  Pure functions. */
+ * The writer's lines have one shape: log, stream, attrs at times, time; nothing else is looked for,
+ * so that a line costs a few memchr.  Pure functions. */
 #include "entry.h"
 #include <berth/mem.h>
 #include <berth/timefmt.h>
@@ -59,8 +59,8 @@ bool log_entry_parse(const char *line, size_t n, log_entry *ret)
         return false;
     e.log = p;
     e.log_len = (size_t)(quote - p);
-    e.ends_line = e.log_len >= 2 && memcmp(quote - 2, "\\n", 2) == 0 && (e.log_len < 3 || quote[-3] != '\\' ||
-                                                                         (e.log_len >= 4 && quote[-4] == '\\'));
+    e.ends_line = e.log_len >= 2 && memcmp(quote - 2, "\\n", 2) == 0 &&
+                  (e.log_len < 3 || quote[-3] != '\\' || (e.log_len >= 4 && quote[-4] == '\\'));
     p = quote + 1;
     if (!skip(&p, end, STREAM_KEY))
         return false;
@@ -73,7 +73,8 @@ bool log_entry_parse(const char *line, size_t n, log_entry *ret)
             return false;
         e.attrs_len = (size_t)(p - e.attrs);
     }
-    if (!skip(&p, end, TIME_KEY) || !(quote = memchr(p, '"', (size_t)(end - p))) || quote + 1 >= end || quote[1] != '}')
+    if (!skip(&p, end, TIME_KEY) || !(quote = memchr(p, '"', (size_t)(end - p))) ||
+        quote + 1 >= end || quote[1] != '}')
         return false;
     e.time = p;
     e.time_len = (size_t)(quote - p);
@@ -102,7 +103,9 @@ static unsigned hex4(const char *p)
     unsigned n = 0;
 
     for (int i = 0; i < 4; i++)
-        n = n << 4 | (unsigned)(isdigit((unsigned char)p[i]) ? p[i] - '0' : (tolower((unsigned char)p[i]) - 'a' + 10) & 15);
+        n = n << 4 | (unsigned)(isdigit((unsigned char)p[i])
+                                    ? p[i] - '0'
+                                    : (tolower((unsigned char)p[i]) - 'a' + 10) & 15);
     return n;
 }
 

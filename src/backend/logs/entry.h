@@ -8,10 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef struct log_entry { /* pointers into the line */
-    const char *log, *attrs;    /* escaped text; attrs with its braces, or NULL */
+typedef struct log_entry {   /* pointers into the line */
+    const char *log, *attrs; /* escaped text; attrs with its braces, or NULL */
     size_t log_len, attrs_len;
-    bool is_err, ends_line;     /* on stderr; the text ends in a newline */
+    bool is_err, ends_line; /* on stderr; the text ends in a newline */
     const char *time;
     size_t time_len;
 } log_entry;

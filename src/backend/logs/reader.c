@@ -36,7 +36,7 @@ struct log_reader {
     int fd;
     ino_t inode;
     off_t at;
-    buf carry, out;      /* an unfinished line; what is ready */
+    buf carry, out; /* an unfinished line; what is ready */
     bool placed, mid_line[2], at_end, past_until;
     err *error;
 
@@ -75,7 +75,8 @@ static void take_line(log_reader *r, const char *line, size_t n)
     log_entry_format(&e, &r->q, begins, &r->out);
 }
 
-/* Whole lines are taken; the rest stays in carry.  A line that grows beyond all measure is dropped. */
+/* Whole lines are taken; the rest stays in carry.  A line that grows beyond all measure is dropped.
+ */
 static void take_bytes(log_reader *r, const char *p, size_t n)
 {
     const char *nl;
@@ -102,7 +103,8 @@ static void take_bytes(log_reader *r, const char *p, size_t n)
 
 static gzFile open_old(const log_reader *r, unsigned number)
 {
-    auto_free char *plain = xasprintf("%s.%u", r->path, number), *packed = xasprintf("%s.%u.gz", r->path, number);
+    auto_free char *plain = xasprintf("%s.%u", r->path, number),
+                   *packed = xasprintf("%s.%u.gz", r->path, number);
     gzFile f = gzopen(plain, "rbe");
 
     return f ? f : gzopen(packed, "rbe");
@@ -148,14 +150,15 @@ static uint64_t count_lines(gzFile f)
     return lines;
 }
 
-/* Backwards through the live file until more than want lines of text have been passed; what is still wanted of
- * older files comes back. */
+/* Backwards through the live file until more than want lines of text have been passed; what is
+ * still wanted of older files comes back. */
 static uint64_t seek_tail(log_reader *r, uint64_t want)
 {
     struct stat st;
     auto_free char *block = xmalloc(BLOCK + LINE_MAX_BYTES);
     off_t end;
-    size_t kept = 0; /* the beginning of what was read before: the end of a line that began earlier */
+    size_t kept =
+        0; /* the beginning of what was read before: the end of a line that began earlier */
     uint64_t passed = 0;
     bool last = true;
 
@@ -385,7 +388,8 @@ static void follow(log_reader *r)
     if (slash)
         *slash = '\0';
     r->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (r->inotify < 0 || inotify_add_watch(r->inotify, dir, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0)
+    if (r->inotify < 0 ||
+        inotify_add_watch(r->inotify, dir, IN_MODIFY | IN_CREATE | IN_MOVED_TO) < 0)
         return;
     r->watch = watch_start("logs.follow", r->inotify, WATCH_READ, on_changed, r);
 }
@@ -401,7 +405,8 @@ static void on_begin(void *arg)
         go_on(r);
 }
 
-log_reader *log_reader_new(const char *path, const log_query *q, const log_reader_events *ev, void *arg)
+log_reader *log_reader_new(const char *path, const log_query *q, const log_reader_events *ev,
+                           void *arg)
 {
     log_reader *r = new0(log_reader);
 

@@ -1,8 +1,8 @@
 /* store.c - small JSON documents in SQLite, written by one worker job at a time.
  *
- * Batches queue up on the loop; whenever no job is writing, one takes the whole queue and commits it in
- * a single transaction, so fifty creates share one fsync.  A batch that asked for durability is told
- * after the commit; a group of lazy ones only is committed without a sync (the WAL keeps it
+ * Batches queue up on the loop; whenever no job is writing, one takes the whole queue and commits
+ * it in a single transaction, so fifty creates share one fsync.  A batch that asked for durability
+ * is told after the commit; a group of lazy ones only is committed without a sync (the WAL keeps it
  * consistent).  The connection belongs to the job while one runs, else to the loop. */
 #include <berth/buf.h>
 #include <berth/job.h>
@@ -53,7 +53,8 @@ static const char *const migrations[] = {
 
 /* Table names reach SQL text, so only these do. */
 static const char *const tables[] = {
-    "containers", "container_state", "images", "tags", "layers", "networks", "endpoints", "volumes", "meta",
+    "containers", "container_state", "images",  "tags", "layers",
+    "networks",   "endpoints",       "volumes", "meta",
 };
 
 static bool is_table(const char *name)
@@ -89,7 +90,8 @@ static err *sql_int(sqlite3 *db, const char *sql, int *ret_n)
     return e;
 }
 
-/* The file counts as untrusted input: nothing in its schema may run, a page that lies is an error. */
+/* The file counts as untrusted input: nothing in its schema may run, a page that lies is an error.
+ */
 static err *db_harden(sqlite3 *db)
 {
     sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
@@ -125,7 +127,8 @@ static err *db_migrate(sqlite3 *db)
     TRY(sql_int(db, "PRAGMA user_version", &have));
     if (have > (int)COUNT(migrations))
         return err_new(ERR_UNSUPPORTED,
-                       "state database has schema version %d, this daemon knows only up to %zu: it was written by a "
+                       "state database has schema version %d, this daemon knows only up to %zu: it "
+                       "was written by a "
                        "newer daemon",
                        have, COUNT(migrations));
     for (; have < (int)COUNT(migrations); have++) {
@@ -143,7 +146,8 @@ static err *db_migrate(sqlite3 *db)
 static err *db_has_tables(sqlite3 *db)
 {
     for (size_t i = 0; i < COUNT(tables); i++) {
-        auto_free char *sql = xasprintf("SELECT count(*) FROM (SELECT key, body FROM %s LIMIT 1)", tables[i]);
+        auto_free char *sql =
+            xasprintf("SELECT count(*) FROM (SELECT key, body FROM %s LIMIT 1)", tables[i]);
         int n;
 
         TRY(sql_int(db, sql, &n));
@@ -157,8 +161,8 @@ static err *db_open(const char *path, sqlite3 **ret_db)
     err *e;
 
     if (sqlite3_open_v2(path, &db,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW |
-                            SQLITE_OPEN_EXRESCODE,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+                            SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE,
                         NULL) != SQLITE_OK) {
         e = err_new(ERR_SYSTEM, "open %s: %s", path, db ? sqlite3_errmsg(db) : "out of memory");
     } else {
@@ -213,10 +217,12 @@ static void batch_free(store_batch *b)
 
 static err *write_one(const write_op *op)
 {
-    auto_free char *sql = op->body ? xasprintf("INSERT INTO %s(key, body) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET "
-                                               "body=excluded.body",
-                                               op->table)
-                                   : xasprintf("DELETE FROM %s WHERE key=?1", op->table);
+    auto_free char *sql =
+        op->body
+            ? xasprintf("INSERT INTO %s(key, body) VALUES(?1, ?2) ON CONFLICT(key) DO UPDATE SET "
+                        "body=excluded.body",
+                        op->table)
+            : xasprintf("DELETE FROM %s WHERE key=?1", op->table);
     sqlite3_stmt *st = NULL;
     err *e = NULL;
 
@@ -322,7 +328,8 @@ err *store_open(const char *path, bool *ret_rebuilt)
     return NULL;
 }
 
-err *store_each(const char *table, err *(*fn)(void *arg, const char *key, const char *body), void *arg)
+err *store_each(const char *table, err *(*fn)(void *arg, const char *key, const char *body),
+                void *arg)
 {
     auto_free char *sql = xasprintf("SELECT key, body FROM %s ORDER BY key", table);
     sqlite3_stmt *st = NULL;

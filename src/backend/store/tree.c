@@ -12,11 +12,36 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DEPTH_MAX = 4096 }; /* a container may nest directories deeper than any stack of ours */
+/* A container or an archive may nest directories deeper than any stack or table of descriptors:
+ * what is below DEPTH_MAX is moved to the top and removed from there, in another pass. */
+enum { DEPTH_MAX = 128, PASSES_MAX = 1 << 20, TRIES_MAX = 1 << 16 };
 
-static int remove_below(int dir_fd, dev_t dev, unsigned depth);
+typedef struct removal {
+    int top;
+    dev_t dev;
+    unsigned moved; /* a number for the next name at the top */
+    bool again;     /* this pass moved something there */
+} removal;
 
-static int remove_entry(int parent, const char *name, dev_t dev, unsigned depth)
+static int remove_below(removal *r, int dir_fd, unsigned depth);
+
+static int move_to_top(removal *r, int parent, const char *name)
+{
+    for (unsigned tries = 0; tries < TRIES_MAX; tries++) {
+        char place[32];
+
+        snprintf(place, sizeof(place), ".deep-%u", r->moved++);
+        if (renameat2(parent, name, r->top, place, RENAME_NOREPLACE) == 0) {
+            r->again = true;
+            return 0;
+        }
+        if (errno != EEXIST)
+            return -1;
+    }
+    return -1;
+}
+
+static int remove_entry(removal *r, int parent, const char *name, unsigned depth)
 {
     auto_close int fd = -1;
     struct stat st;
@@ -28,22 +53,21 @@ static int remove_entry(int parent, const char *name, dev_t dev, unsigned depth)
     fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st) < 0)
         return -1;
-    if (st.st_dev != dev) {
+    if (st.st_dev != r->dev) {
         errno = EBUSY;
         return -1;
     }
-    if (depth >= DEPTH_MAX) {
-        errno = ELOOP;
-        return -1;
-    }
-    if (remove_below(fd, dev, depth + 1) < 0)
+    if (depth >= DEPTH_MAX)
+        return move_to_top(r, parent, name);
+    if (remove_below(r, fd, depth + 1) < 0)
         return -1;
     return unlinkat(parent, name, AT_REMOVEDIR);
 }
 
-static int remove_below(int dir_fd, dev_t dev, unsigned depth)
+static int remove_below(removal *r, int dir_fd, unsigned depth)
 {
-    int fd = dup(dir_fd);
+    int fd = openat(dir_fd, ".",
+                    O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* read from its beginning in every pass */
     auto_closedir DIR *d = fd < 0 ? NULL : fdopendir(fd);
     struct dirent *ent;
     int first_errno = 0;
@@ -56,12 +80,28 @@ static int remove_below(int dir_fd, dev_t dev, unsigned depth)
     while ((ent = readdir(d))) {
         if (strcmp(ent->d_name, ".") == 0 || strcmp(ent->d_name, "..") == 0)
             continue;
-        if (remove_entry(dirfd(d), ent->d_name, dev, depth) < 0 && !first_errno)
+        if (remove_entry(r, dirfd(d), ent->d_name, depth) < 0 && !first_errno)
             first_errno = errno;
     }
     if (first_errno) {
         errno = first_errno;
         return -1;
+    }
+    return 0;
+}
+
+static int remove_in_passes(int top, dev_t dev)
+{
+    removal r = {.top = top, .dev = dev, .again = true};
+
+    for (unsigned pass = 0; r.again; pass++) {
+        r.again = false;
+        if (remove_below(&r, top, 0) < 0)
+            return -1;
+        if (pass == PASSES_MAX) {
+            errno = ELOOP;
+            return -1;
+        }
     }
     return 0;
 }
@@ -73,7 +113,7 @@ err *tree_remove(const char *path)
 
     if (fd < 0)
         return errno == ENOENT ? NULL : err_errno(errno, "remove %s", path);
-    if (fstat(fd, &st) < 0 || remove_below(fd, st.st_dev, 0) < 0 || rmdir(path) < 0)
+    if (fstat(fd, &st) < 0 || remove_in_passes(fd, st.st_dev) < 0 || rmdir(path) < 0)
         return err_errno(errno, "remove %s", path);
     return NULL;
 }

@@ -57,7 +57,8 @@ static char *slurp(const char *path)
 
 static void read_host(void)
 {
-    auto_free char *release = slurp("/etc/os-release"), *forward = slurp("/proc/sys/net/ipv4/ip_forward");
+    auto_free char *release = slurp("/etc/os-release"),
+                   *forward = slurp("/proc/sys/net/ipv4/ip_forward");
     struct sysinfo si;
 
     uname(&host);
@@ -167,7 +168,8 @@ static void runtimes_of(arena *a, info_answer *ret)
         const runtime *rt = runtime_nth(i);
 
         if (rt->works)
-            ((info_runtime *)json_mapof_add(&ret->runtimes, a, &info_runtime_json, rt->name))->path = rt->path;
+            ((info_runtime *)json_mapof_add(&ret->runtimes, a, &info_runtime_json, rt->name))
+                ->path = rt->path;
     }
     ret->default_runtime = runtime_default()->name;
 }
@@ -189,24 +191,31 @@ static void warnings_of(arena *a, info_answer *ret)
         const runtime *rt = runtime_nth(i);
 
         if (rt->works && str_eq(rt->name, "runc") && str_starts(rt->version, "1.1."))
-            json_strs_add(&ret->warnings, a, arena_printf(a, "WARNING: runc %s has known vulnerabilities "
-                                                             "(CVE-2025-31133, CVE-2025-52565, CVE-2025-52881)",
-                                                          rt->version));
-        if (rt->works && str_eq(rt->name, "crun") && str_starts(rt->version, "1.8"))
             json_strs_add(&ret->warnings, a,
-                          arena_printf(a, "WARNING: crun %s has a known vulnerability (CVE-2026-30892)", rt->version));
+                          arena_printf(a,
+                                       "WARNING: runc %s has known vulnerabilities "
+                                       "(CVE-2025-31133, CVE-2025-52565, CVE-2025-52881)",
+                                       rt->version));
+        if (rt->works && str_eq(rt->name, "crun") && str_starts(rt->version, "1.8"))
+            json_strs_add(
+                &ret->warnings, a,
+                arena_printf(a, "WARNING: crun %s has a known vulnerability (CVE-2026-30892)",
+                             rt->version));
     }
     if (!spec_has_seccomp())
         json_strs_add(&ret->warnings, a, "WARNING: no seccomp profile is installed");
     if (prctl(PR_CAPBSET_READ, CAP_SYS_RESOURCE_BIT, 0, 0, 0) != 1)
-        json_strs_add(&ret->warnings, a, "WARNING: the daemon lacks CAP_SYS_RESOURCE: limits cannot be raised above its own");
+        json_strs_add(
+            &ret->warnings, a,
+            "WARNING: the daemon lacks CAP_SYS_RESOURCE: limits cannot be raised above its own");
 }
 
 static void limits_of(info_answer *ret)
 {
     bool v2 = runtime_cgroup_mode() == CGROUP_V2;
 
-    ret->memory_limit = ret->cpu_cfs_period = ret->cpu_cfs_quota = ret->cpu_shares = ret->cpu_set = true;
+    ret->memory_limit = ret->cpu_cfs_period = ret->cpu_cfs_quota = ret->cpu_shares = ret->cpu_set =
+        true;
     ret->pids_limit = true;
     ret->swap_limit = v2 || access("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", F_OK) == 0;
     ret->oom_kill_disable = !v2;
@@ -216,7 +225,8 @@ static void limits_of(info_answer *ret)
 
 static void plugins_of(arena *a, info_answer *ret)
 {
-    static const char *const networks[] = {"bridge", "host", "null"}, *const logs[] = {"json-file", "none"};
+    static const char *const networks[] = {"bridge", "host", "null"}, *const logs[] = {"json-file",
+                                                                                       "none"};
 
     for (size_t i = 0; i < COUNT(networks); i++)
         json_strs_add(&ret->plugins.network, a, networks[i]);
@@ -237,7 +247,8 @@ void system_info(arena *a, info_answer *ret)
     ret->stopped = n.stopped;
     ret->images = images_count();
     ret->driver = "overlay2";
-    ret->driver_status.text = "[[\"Backing Filesystem\",\"overlayfs\"],[\"Supports d_type\",\"true\"]]";
+    ret->driver_status.text =
+        "[[\"Backing Filesystem\",\"overlayfs\"],[\"Supports d_type\",\"true\"]]";
     plugins_of(a, ret);
     limits_of(ret);
     ret->ipv4_forwarding = forwarding;
