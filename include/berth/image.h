@@ -11,15 +11,17 @@
 
 typedef struct image image;
 
-/* Reads what the store knows and removes the directories nobody owns; blocks; after store_open. */
-must_check err *images_init(const char *data_root);
+/* Reads what the store knows, or after its loss (rebuilt, as store_open told) what the files say,
+ * and removes what nobody owns; blocks; after store_open. */
+must_check err *images_init(const char *data_root, bool rebuilt);
 void images_done(void);
 unsigned images_count(void);
 
-/* A name, a name with tag or digest, an id or a unique prefix of one; 404 "No such image: x:latest". */
+/* A name, a name with tag or digest, an id or a unique prefix of one; 404 "No such image:
+ * x:latest". */
 must_check err *image_find(const char *ref, image **ret_img);
 image *image_ref(image *img);
-void image_unref(image *img); /* NULL is fine */
+void image_unref(image *img);           /* NULL is fine */
 const char *image_id(const image *img); /* "sha256:..." */
 const image_config *image_config_of(const image *img);
 /* The layers' directories, topmost first. */
@@ -32,10 +34,12 @@ void image_release(image *img, const char *container_id);
 void images_set_running_hook(bool (*is_running)(const char *container_id));
 
 /* ---- the answers ---- */
-must_check err *images_list(const filters *f, bool all, bool shared_size, int api_version, arena *a, image_summary **ret_list,
-                            size_t *ret_n);
+must_check err *images_list(const filters *f, bool all, bool shared_size, int api_version, arena *a,
+                            image_summary **ret_list, size_t *ret_n);
 void image_inspected(const image *img, arena *a, image_inspect *ret);
 void image_tags(const image *img, arena *a, json_strs *ret);
+void image_histories(const image *img, arena *a,
+                     json_list *ret); /* of image_history_item, newest first */
 
 /* ---- changes; done on the loop ---- */
 typedef void image_done(void *arg, err *e);
@@ -43,23 +47,27 @@ typedef void image_done(void *arg, err *e);
 void image_tag(image *img, const char *repo, const char *tag, image_done *done, void *arg);
 /* ret_list is of image_deleted and lives in a. */
 typedef void image_removed(void *arg, err *e, const json_list *ret_list);
-void image_remove(const char *ref, bool force, bool noprune, arena *a, image_removed *done, void *arg);
+void image_remove(const char *ref, bool force, bool noprune, arena *a, image_removed *done,
+                  void *arg);
 
 /* ---- import and load: bytes of a tar are pushed in ---- */
 typedef struct image_intake image_intake;
 typedef struct intake_events {
-    void (*on_drain)(void *arg);                     /* intake_write returned false before */
-    void (*on_said)(void *arg, const char *line);    /* "Loaded image: x:latest\n" of a load */
-    void (*on_end)(void *arg, err *e, const char *id); /* the image's id, of an import; last callback */
+    void (*on_drain)(void *arg);                  /* intake_write returned false before */
+    void (*on_said)(void *arg, const char *line); /* "Loaded image: x:latest\n" of a load */
+    void (*on_end)(void *arg, err *e,
+                   const char *id); /* the image's id, of an import; last callback */
 } intake_events;
 typedef struct import_opts {
     const char *repo, *tag, *message, *platform; /* "" where not said */
-    const json_strs *changes;                     /* Dockerfile instructions */
+    const json_strs *changes;                    /* Dockerfile instructions */
 } import_opts;
-must_check err *image_import(const import_opts *opts, const intake_events *ev, void *arg, image_intake **ret);
+must_check err *image_import(const import_opts *opts, const intake_events *ev, void *arg,
+                             image_intake **ret);
 must_check err *image_load(const intake_events *ev, void *arg, image_intake **ret);
-bool intake_write(image_intake *in, const char *p, size_t n); /* false: wait for on_drain (p was taken) */
-void intake_end(image_intake *in);     /* the tar is complete */
-void intake_cancel(image_intake *in);  /* no further callback; everything staged is removed */
+bool intake_write(image_intake *in, const char *p,
+                  size_t n);          /* false: wait for on_drain (p was taken) */
+void intake_end(image_intake *in);    /* the tar is complete */
+void intake_cancel(image_intake *in); /* no further callback; everything staged is removed */
 
 #endif

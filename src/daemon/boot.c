@@ -1,8 +1,8 @@
 /* boot.c - up in order, down in the opposite one.
  *
- * Listeners open before the rooms are filled, so clients queue in the backlog rather than be refused;
- * the loop runs last.  A clean end stops containers unless live-restore is on; any other end leaves them
- * running for the next daemon. */
+ * Listeners open before the rooms are filled, so clients queue in the backlog rather than be
+ * refused; the loop runs last.  A clean end stops containers unless live-restore is on; any other
+ * end leaves them running for the next daemon. */
 #include "boot.h"
 #include <berth/api/config.h>
 #include <berth/container.h>
@@ -91,8 +91,10 @@ static err *write_pidfile(void)
     if (fd >= 0 && read(fd, before, sizeof(before) - 1) > 0) {
         before[strcspn(before, "\r\n ")] = '\0';
         if (str_to_int64(before, &pid) && is_a_daemon(pid))
-            return err_new(ERR_CONFLICT, "failed to start daemon, ensure docker is not running or delete %s: process with PID "
-                                         "%lld is still running",
+            return err_new(ERR_CONFLICT,
+                           "failed to start daemon, ensure docker is not running or delete %s: "
+                           "process with PID "
+                           "%lld is still running",
                            d.c->pidfile, (long long)pid);
     }
     return file_write(d.c->pidfile, text, strlen(text), 0644);
@@ -102,8 +104,11 @@ static err *write_pidfile(void)
 
 static err *open_listeners(void)
 {
-    static const char *const headers[] = {"Api-Version: 1.51", "Docker-Experimental: false", "Ostype: linux", NULL};
-    http_opts opts = {.server_header = "Docker/" ENGINE_VERSION " (linux)", .extra_headers = headers, .api_min = API_MIN,
+    static const char *const headers[] = {"Api-Version: 1.51", "Docker-Experimental: false",
+                                          "Ostype: linux", NULL};
+    http_opts opts = {.server_header = "Docker/" ENGINE_VERSION " (linux)",
+                      .extra_headers = headers,
+                      .api_min = API_MIN,
                       .api_max = API_MAX};
     config *c = d.c;
 
@@ -119,10 +124,12 @@ static err *open_listeners(void)
     }
     d.server = http_server_new(&opts);
     for (size_t i = 0; i < c->hosts.n; i++) {
-        auto_free char *full = strstr(c->hosts.v[i], "://") ? xstrdup(c->hosts.v[i]) : xasprintf("tcp://%s", c->hosts.v[i]);
+        auto_free char *full = strstr(c->hosts.v[i], "://") ? xstrdup(c->hosts.v[i])
+                                                            : xasprintf("tcp://%s", c->hosts.v[i]);
 
         if (str_starts(full, "tcp://") && !c->tlsverify)
-            log_warn("the API is open to everyone who reaches this address: use --tlsverify", "host", full);
+            log_warn("the API is open to everyone who reaches this address: use --tlsverify",
+                     "host", full);
         TRY(http_server_listen(d.server, full, c->group, d.tls));
     }
     return NULL;
@@ -153,8 +160,8 @@ static err *open_runtimes(void)
 
 static char *find_init(const config *c)
 {
-    static const char *const places[] = {"/usr/bin/docker-init", "/usr/libexec/docker/docker-init", "/usr/bin/tini-static",
-                                         "/usr/bin/tini", "/usr/sbin/tini"};
+    static const char *const places[] = {"/usr/bin/docker-init", "/usr/libexec/docker/docker-init",
+                                         "/usr/bin/tini-static", "/usr/bin/tini", "/usr/sbin/tini"};
 
     if (!str_empty(c->init_path))
         return xstrdup(c->init_path);
@@ -174,15 +181,31 @@ static err *fill_rooms(void)
     config *c = d.c;
     auto_free char *db = xasprintf("%s/state.db", c->data_root);
     bool rebuilt;
-    network_opts net = {.exec_root = c->exec_root, .bridge = c->bridge, .bip = c->bip, .fixed_cidr = c->fixed_cidr,
-                        .default_gateway = c->default_gateway, .mtu = (int)c->mtu, .icc = c->icc, .ip_masq = c->ip_masq,
-                        .ip_forward = c->ip_forward, .iptables = c->iptables};
-    containers_opts con = {.data_root = c->data_root, .exec_root = c->exec_root, .monitor_program = d.monitor_program,
-                           .cgroup_parent = c->cgroup_parent, .init = c->init, .log_driver = c->log_driver,
-                           .log_opts = &c->log_opts, .default_ulimits = &c->ulimits,
-                           .shutdown_timeout_s = (unsigned)c->shutdown_timeout, .dns = &d.resolver};
-    system_opts sys = {.data_root = c->data_root, .logging_driver = c->log_driver, .labels = &c->labels,
-                       .debug = c->debug, .live_restore = c->live_restore};
+    network_opts net = {.exec_root = c->exec_root,
+                        .bridge = c->bridge,
+                        .bip = c->bip,
+                        .fixed_cidr = c->fixed_cidr,
+                        .default_gateway = c->default_gateway,
+                        .mtu = (int)c->mtu,
+                        .icc = c->icc,
+                        .ip_masq = c->ip_masq,
+                        .ip_forward = c->ip_forward,
+                        .iptables = c->iptables};
+    containers_opts con = {.data_root = c->data_root,
+                           .exec_root = c->exec_root,
+                           .monitor_program = d.monitor_program,
+                           .cgroup_parent = c->cgroup_parent,
+                           .init = c->init,
+                           .log_driver = c->log_driver,
+                           .log_opts = &c->log_opts,
+                           .default_ulimits = &c->ulimits,
+                           .shutdown_timeout_s = (unsigned)c->shutdown_timeout,
+                           .dns = &d.resolver};
+    system_opts sys = {.data_root = c->data_root,
+                       .logging_driver = c->log_driver,
+                       .labels = &c->labels,
+                       .debug = c->debug,
+                       .live_restore = c->live_restore};
 
     con.init_path = d.init_path = find_init(c);
     d.dns = list_of(&c->dns);
@@ -192,7 +215,7 @@ static err *fill_rooms(void)
     TRY(store_open(db, &rebuilt));
     TRY(spec_host_init(NULL));
     TRY(network_init(&net));
-    TRY(images_init(c->data_root));
+    TRY(images_init(c->data_root, rebuilt));
     TRY(containers_init(&con));
     execs_init();
     return system_init(&sys);
@@ -200,8 +223,12 @@ static err *fill_rooms(void)
 
 static void set_routes(void)
 {
-    const route *const tables[] = {container_routes, exec_routes, image_routes, system_routes,
-                                   d.c->debug ? debug_routes : NULL, NULL};
+    const route *const tables[] = {container_routes,
+                                   exec_routes,
+                                   image_routes,
+                                   system_routes,
+                                   d.c->debug ? debug_routes : NULL,
+                                   NULL};
 
     http_server_set_routes(d.server, tables);
 }
@@ -238,7 +265,8 @@ static void on_terminate(int signo, void *arg)
     log_info("shutting down", "signal", signo);
     notify_manager("STOPPING=1");
     if (d.c->shutdown_timeout >= 0)
-        d.deadline = timer_start("shutdown", (uint64_t)(d.c->shutdown_timeout + 5) * 1000, on_shutdown_overdue, NULL);
+        d.deadline = timer_start("shutdown", (uint64_t)(d.c->shutdown_timeout + 5) * 1000,
+                                 on_shutdown_overdue, NULL);
     containers_shutdown(d.c->live_restore, on_stopped, NULL);
 }
 
@@ -269,17 +297,20 @@ static void reloaded_event(void)
     json_map_set(&attrs, a, "labels", labels.data);
     json_map_set(&attrs, a, "live-restore", d.c->live_restore ? "true" : "false");
     json_map_set(&attrs, a, "name", system_hostname());
-    json_map_set(&attrs, a, "shutdown-timeout", arena_printf(a, "%lld", (long long)d.c->shutdown_timeout));
+    json_map_set(&attrs, a, "shutdown-timeout",
+                 arena_printf(a, "%lld", (long long)d.c->shutdown_timeout));
     event_emit("daemon", "reload", system_id(), &attrs);
 }
 
-/* The whole configuration is read anew; of it only what may change in a running daemon is taken over. */
+/* The whole configuration is read anew; of it only what may change in a running daemon is taken
+ * over. */
 static err *reload(void)
 {
     config fresh;
     bool usage;
     err *e = config_read(d.argc, d.argv, &fresh, &usage);
-    system_opts sys = {.data_root = d.c->data_root, .logging_driver = d.c->log_driver, .labels = &d.c->labels};
+    system_opts sys = {
+        .data_root = d.c->data_root, .logging_driver = d.c->log_driver, .labels = &d.c->labels};
 
     if (!e) {
         strv labels = d.c->labels;
@@ -302,7 +333,8 @@ static err *reload(void)
 
 static void on_hangup(int signo, void *arg)
 {
-    auto_free char *reloading = xasprintf("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)(time_mono_ns() / 1000));
+    auto_free char *reloading =
+        xasprintf("RELOADING=1\nMONOTONIC_USEC=%lld", (long long)(time_mono_ns() / 1000));
     err *e;
 
     (void)signo, (void)arg;

@@ -4,6 +4,7 @@
  * archive lead nowhere else; the member itself is made anew, never opened through a link.  Runs in
  * the helper: it blocks, one thread. */
 #include "apply.h"
+#include <berth/buf.h>
 #include <berth/mem.h>
 #include <dirent.h>
 #include <errno.h>
@@ -22,9 +23,11 @@
 enum {
     PATH_MAX_LENGTH = 4096,
     DIRS_MAX = 1 << 20,
+    ENTRIES_MAX = 8 << 20,
     MAJOR_MAX = (1 << 12) - 1,
     MINOR_MAX = (1 << 20) - 1,
 };
+#define ID_MAX (UINT32_MAX - 1) /* the last one means "leave it" to chown */
 
 typedef struct dir_time {
     char *path;
@@ -33,8 +36,8 @@ typedef struct dir_time {
 
 struct applier {
     int root;
-    bool as_layer;
-    uint64_t bytes;
+    apply_mode mode;
+    uint64_t bytes, entries;
     strv opaques;
     dir_time *dirs;
     size_t n_dirs, room;
@@ -42,12 +45,12 @@ struct applier {
     int parent_fd;
 };
 
-applier *applier_new(int root_fd, bool as_layer)
+applier *applier_new(int root_fd, apply_mode mode)
 {
     applier *ap = new0(applier);
 
     ap->root = root_fd;
-    ap->as_layer = as_layer;
+    ap->mode = mode;
     ap->parent_fd = -1;
     return ap;
 }
@@ -75,7 +78,8 @@ const strv *applier_opaques(const applier *ap)
 
 static int open_inside(const applier *ap, const char *path, int flags)
 {
-    struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC), .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC),
+                           .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
 
     return (int)syscall(SYS_openat2, ap->root, *path ? path : ".", &how, sizeof(how));
 }
@@ -109,33 +113,60 @@ static err *clean_path(const char *path, char **ret_path)
     return NULL;
 }
 
-static err *make_parents(applier *ap, const char *path)
+static int open_directory_of(const applier *ap, const char *path, const char **ret_name)
 {
-    auto_free char *p = xstrdup(path);
+    const char *slash = strrchr(path, '/');
+    auto_free char *parent = xstrndup(path, slash ? (size_t)(slash - path) : 0);
 
-    for (char *slash = p;; slash++) {
-        auto_close int fd = -1, above = -1;
-        char *name, *end;
+    *ret_name = slash ? slash + 1 : path;
+    return open_inside(ap, parent, O_PATH | O_DIRECTORY);
+}
 
-        slash = strchr(slash, '/');
-        end = slash ? slash : p + strlen(p);
-        if (slash)
-            *slash = '\0';
-        fd = open_inside(ap, p, O_PATH | O_DIRECTORY);
+/* How many of the n first components of path are directories that are there, and the last one of
+ * them.  As every look walks the whole path, it is found by halving: a hostile path has thousands
+ * of components. */
+static size_t deepest_present(const applier *ap, const strv *parts, int *ret_fd)
+{
+    size_t low = 0, high = parts->n; /* low components are there; more than high are not */
+
+    *ret_fd = open_inside(ap, "", O_PATH | O_DIRECTORY);
+    while (low < high) {
+        size_t middle = (low + high + 1) / 2;
+        auto_buf prefix = {0};
+        int fd;
+
+        for (size_t i = 0; i < middle; i++)
+            buf_printf(&prefix, "%s%s", i ? "/" : "", parts->v[i]);
+        fd = open_inside(ap, prefix.data, O_PATH | O_DIRECTORY);
         if (fd < 0) {
-            name = strrchr(p, '/');
-            if (name)
-                *name = '\0';
-            above = open_inside(ap, name ? p : "", O_PATH | O_DIRECTORY);
-            if (above < 0 || mkdirat(above, name ? name + 1 : p, 0755) < 0)
-                return err_errno(errno, "mkdir %s", path);
-            if (name)
-                *name = '/';
+            high = middle - 1;
+            continue;
         }
-        if (!slash)
-            return NULL;
-        *end = '/';
+        mem_closep(ret_fd);
+        *ret_fd = fd;
+        low = middle;
     }
+    return low;
+}
+
+/* The directories on the way to path, and path itself, where they are missing. */
+static err *make_parents(const applier *ap, const char *path)
+{
+    auto_close int fd = -1;
+    auto_strv parts = {0};
+    size_t i;
+
+    strv_split(&parts, path, '/');
+    for (i = deepest_present(ap, &parts, &fd); i < parts.n; i++) {
+        int below;
+
+        if (fd < 0 || mkdirat(fd, parts.v[i], 0755) < 0)
+            return err_errno(errno, "mkdir %s", path);
+        below = openat(fd, parts.v[i], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        mem_closep(&fd);
+        fd = below;
+    }
+    return NULL;
 }
 
 /* The directory that is to hold path's last component; *ret_name points into path. */
@@ -163,13 +194,6 @@ static err *open_parent(applier *ap, char *path, int *ret_fd, const char **ret_n
     return NULL;
 }
 
-static void forget_parent(applier *ap)
-{
-    free(take(ap->parent_path));
-    mem_closep(&ap->parent_fd);
-    ap->parent_fd = -1;
-}
-
 /* What an earlier member of the same name left, with all below it. */
 static int remove_all(int dir, const char *name, unsigned depth)
 {
@@ -185,30 +209,44 @@ static int remove_all(int dir, const char *name, unsigned depth)
     if (fd < 0 || !(d = fdopendir(fd)))
         return -1;
     while ((ent = readdir(d)))
-        if (!str_eq(ent->d_name, ".") && !str_eq(ent->d_name, "..") && remove_all(fd, ent->d_name, depth + 1) < 0)
+        if (!str_eq(ent->d_name, ".") && !str_eq(ent->d_name, "..") &&
+            remove_all(fd, ent->d_name, depth + 1) < 0)
             return -1;
     return unlinkat(dir, name, AT_REMOVEDIR);
 }
 
+/* Room for a member that is no directory.  The parent opened last may have been below what goes, so
+ * its name is forgotten; its descriptor stays good for this member. */
 static err *make_way(applier *ap, int dir, const char *name)
 {
-    struct stat st;
-
-    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
         return NULL;
     if (remove_all(dir, name, 0) < 0)
         return err_errno(errno, "replace %s", name);
-    if (S_ISDIR(st.st_mode)) {
-        int copy = dup(dir);
-
-        forget_parent(ap); /* it may have been below what is gone */
-        ap->parent_fd = copy;
-        return NULL;
-    }
+    free(take(ap->parent_path));
     return NULL;
 }
 
-static err *make_directory(const tar_member *m, int dir, const char *name)
+/* ---- directories that hide what is below them ---- */
+
+static void remember_opaque(applier *ap, const char *path, size_t n)
+{
+    auto_free char *hex = xmalloc(2 * n + 2);
+
+    str_hex(path, n, hex);
+    if (!n)
+        memcpy(hex, "-", 2);
+    if (!ap->opaques.n || !str_eq(ap->opaques.v[ap->opaques.n - 1], hex))
+        strv_push(&ap->opaques, hex);
+}
+
+static bool is_whiteout(const struct stat *st)
+{
+    return S_ISCHR(st->st_mode) && st->st_rdev == makedev(0, 0);
+}
+
+static err *make_directory(applier *ap, const tar_member *m, const char *path, int dir,
+                           const char *name)
 {
     struct stat st;
 
@@ -220,51 +258,56 @@ static err *make_directory(const tar_member *m, int dir, const char *name)
         return NULL;
     if (unlinkat(dir, name, 0) < 0 || mkdirat(dir, name, 0755) < 0)
         return err_errno(errno, "mkdir %s", m->path);
+    if (ap->mode == APPLY_LAYER &&
+        is_whiteout(&st)) /* it hid the one below, and so must what comes in its place */
+        remember_opaque(ap, path, strlen(path));
     return NULL;
 }
 
 static err *make_file(applier *ap, const tar_member *m, int dir, const char *name)
 {
-    auto_close int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    auto_close int fd =
+        openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
     if (fd < 0)
         return err_errno(errno, "create %s", m->path);
     m->write_data(m->data_arg, fd);
+    if (ftruncate(fd, m->size > 0 ? m->size : 0) < 0) /* a hole at the end is no data */
+        return err_errno(errno, "write %s", m->path);
     ap->bytes += m->size > 0 ? (uint64_t)m->size : 0;
     return NULL;
 }
 
-/* A link's target is a path of the archive, not of the host: its last component is never followed. */
+/* A link's target is a path of the archive, not of the host: its last component is never followed.
+ */
 static err *make_hardlink(applier *ap, const tar_member *m, int dir, const char *name)
 {
     auto_free char *target = NULL;
     auto_close int from = -1;
-    const char *slash;
+    const char *target_name;
     struct stat st;
 
     TRY(clean_path(m->hardlink, &target));
-    slash = strrchr(target, '/');
-    {
-        auto_free char *parent = slash ? xstrndup(target, (size_t)(slash - target)) : xstrdup("");
-
-        from = open_inside(ap, parent, O_PATH | O_DIRECTORY);
-    }
-    if (from < 0 || fstatat(from, slash ? slash + 1 : target, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    if (!*target)
+        return err_new(ERR_INVALID, "link %s to the root", m->path);
+    from = open_directory_of(ap, target, &target_name);
+    if (from < 0 || fstatat(from, target_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return err_errno(errno, "link %s to %s", m->path, m->hardlink);
     if (S_ISDIR(st.st_mode))
         return err_new(ERR_INVALID, "link %s to %s: it is a directory", m->path, m->hardlink);
-    if (linkat(from, slash ? slash + 1 : target, dir, name, 0) < 0)
+    if (linkat(from, target_name, dir, name, 0) < 0)
         return err_errno(errno, "link %s to %s", m->path, m->hardlink);
     return NULL;
 }
 
 static err *make_node(const applier *ap, const tar_member *m, int dir, const char *name)
 {
-    if (!ap->as_layer)
+    if (ap->mode == APPLY_MEMBERS)
         return err_new(ERR_INVALID, "%s is not a plain file", m->path);
     if (m->major < 0 || m->major > MAJOR_MAX || m->minor < 0 || m->minor > MINOR_MAX)
         return err_new(ERR_INVALID, "device %s has numbers out of range", m->path);
-    if (mknodat(dir, name, (m->mode & S_IFMT) | 0600, makedev((unsigned)m->major, (unsigned)m->minor)) < 0)
+    if (mknodat(dir, name, (m->mode & S_IFMT) | 0600,
+                makedev((unsigned)m->major, (unsigned)m->minor)) < 0)
         return err_errno(errno, "mknod %s", m->path);
     return NULL;
 }
@@ -278,25 +321,48 @@ static bool xattr_counts(const char *name)
     return str_eq(name, "security.capability") || str_starts(name, "user.");
 }
 
+typedef struct xattr_target {
+    const char *name; /* in the working directory */
+    int errnum;       /* of the first one that could not be set */
+} xattr_target;
+
 static void set_xattr(void *ctx, const char *name, const void *value, size_t n)
 {
-    if (xattr_counts(name) && lsetxattr(ctx, name, value, n, 0) < 0 && errno != ENOTSUP && errno != EPERM)
-        errno = 0; /* an attribute that this file system cannot hold is no reason to refuse the image */
+    xattr_target *t = ctx;
+
+    if (!xattr_counts(name) || lsetxattr(t->name, name, value, n, 0) == 0)
+        return;
+    /* What this file system, or a link or device, cannot hold is no reason to refuse the image. */
+    if (errno != ENOTSUP && errno != EPERM && !t->errnum)
+        t->errnum = errno;
 }
 
-static err *set_metadata(applier *ap, const tar_member *m, int dir, const char *name, mode_t type)
+static err *set_xattrs(const tar_member *m, int dir, const char *name)
+{
+    xattr_target t = {name, 0};
+
+    if (fchdir(dir) < 0) /* there is no lsetxattr relative to a descriptor */
+        return err_errno(errno, "open the directory of %s", m->path);
+    m->each_xattr(m->xattr_arg, set_xattr, &t);
+    return t.errnum ? err_errno(t.errnum, "set an extended attribute of %s", m->path) : NULL;
+}
+
+/* The owner first, as a change of it clears the set-id bits and the file's capabilities. */
+static err *set_metadata(const applier *ap, const tar_member *m, int dir, const char *name,
+                         mode_t type)
 {
     struct timespec times[2] = {{0, UTIME_OMIT}, m->mtime};
+    bool ours = ap->mode == APPLY_MEMBERS;
+    mode_t mode = ours ? S_ISDIR(type) ? 0700 : 0600 : m->mode & 07777;
 
-    if (ap->as_layer && fchownat(dir, name, (uid_t)m->uid, (gid_t)m->gid, AT_SYMLINK_NOFOLLOW) < 0)
+    if (!ours && (m->uid < 0 || m->gid < 0 || m->uid > ID_MAX || m->gid > ID_MAX))
+        return err_new(ERR_INVALID, "the owner of %s is out of range", m->path);
+    if (!ours && fchownat(dir, name, (uid_t)m->uid, (gid_t)m->gid, AT_SYMLINK_NOFOLLOW) < 0)
         return err_errno(errno, "chown %s", m->path);
-    if (!S_ISLNK(type) && fchmodat(dir, name, ap->as_layer ? m->mode & 07777 : S_ISDIR(type) ? 0700 : 0600, 0) < 0)
+    if (!S_ISLNK(type) && fchmodat(dir, name, mode, 0) < 0)
         return err_errno(errno, "chmod %s", m->path);
-    if (ap->as_layer) {
-        if (fchdir(dir) < 0)
-            return err_errno(errno, "chdir to the parent of %s", m->path);
-        m->each_xattr(m->xattr_arg, set_xattr, (void *)name);
-    }
+    if (!ours)
+        TRY(set_xattrs(m, dir, name));
     if (!S_ISDIR(type) && utimensat(dir, name, times, AT_SYMLINK_NOFOLLOW) < 0)
         return err_errno(errno, "set the times of %s", m->path);
     return NULL;
@@ -316,89 +382,84 @@ static err *remember_dir(applier *ap, const char *path, const struct timespec *m
 
 /* ---- whiteouts ---- */
 
-static err *apply_whiteout(applier *ap, const tar_member *m, const char *path, int dir, const char *name)
+static err *apply_whiteout(applier *ap, const tar_member *m, const char *path, int dir,
+                           const char *name)
 {
     const char *hidden = name + strlen(WHITEOUT_PREFIX);
 
     if (str_eq(name, WHITEOUT_OPAQUE)) {
-        size_t n = strlen(path) - strlen(name);
-        auto_free char *hex = NULL;
-
-        if (n)
-            n--;
-        hex = xmalloc(2 * n + 2);
-        str_hex(path, n, hex);
-        if (!n)
-            memcpy(hex, "-", 2);
-        if (!ap->opaques.n || !str_eq(ap->opaques.v[ap->opaques.n - 1], hex))
-            strv_push(&ap->opaques, hex);
+        remember_opaque(ap, path, name == path ? 0 : (size_t)(name - path) - 1);
         return NULL;
     }
-    if (!*hidden || str_eq(hidden, ".") || str_eq(hidden, "..") || str_starts(hidden, WHITEOUT_PREFIX))
+    if (!*hidden || str_eq(hidden, ".") || str_eq(hidden, "..") ||
+        str_starts(hidden, WHITEOUT_PREFIX))
         return err_new(ERR_INVALID, "invalid whiteout %s", m->path);
-    if (remove_all(dir, hidden, 0) < 0)
+    TRY(make_way(ap, dir, hidden));
+    if (mknodat(dir, hidden, S_IFCHR, makedev(0, 0)) < 0)
         return err_errno(errno, "hide %s", m->path);
-    forget_parent(ap);
-    {
-        auto_close int again = -1;
-        size_t n = strlen(path) - strlen(name);
-        auto_free char *parent = xstrndup(path, n ? n - 1 : 0);
-
-        again = open_inside(ap, parent, O_PATH | O_DIRECTORY);
-        if (again < 0 || mknodat(again, hidden, S_IFCHR, makedev(0, 0)) < 0)
-            return err_errno(errno, "hide %s", m->path);
-    }
     return NULL;
 }
 
 static bool has_whiteout_parent(const char *path)
 {
-    auto_strv parts = {0};
-
-    strv_split(&parts, path, '/');
-    for (size_t i = 0; i + 1 < parts.n; i++)
-        if (str_starts(parts.v[i], WHITEOUT_PREFIX))
+    for (const char *slash; (slash = strchr(path, '/')); path = slash + 1)
+        if (str_starts(path, WHITEOUT_PREFIX))
             return true;
     return false;
+}
+
+static err *apply_root(applier *ap, const tar_member *m)
+{
+    if (!S_ISDIR(m->mode) || m->hardlink)
+        return err_new(ERR_INVALID, "the root of an archive is not a directory");
+    TRY(set_metadata(ap, m, ap->root, ".", S_IFDIR));
+    return remember_dir(ap, "", &m->mtime);
+}
+
+static err *make_other(applier *ap, const tar_member *m, int dir, const char *name)
+{
+    switch (m->mode & S_IFMT) {
+    case S_IFREG:
+        return make_file(ap, m, dir, name);
+    case S_IFLNK:
+        if (symlinkat(m->symlink ? m->symlink : "", dir, name) < 0)
+            return err_errno(errno, "symlink %s", m->path);
+        return NULL;
+    case S_IFCHR:
+    case S_IFBLK:
+    case S_IFIFO:
+        return make_node(ap, m, dir, name);
+    default:
+        return err_new(ERR_INVALID, "%s has an unknown type", m->path);
+    }
 }
 
 err *applier_apply(applier *ap, const tar_member *m)
 {
     auto_free char *path = NULL;
-    mode_t type = m->mode & S_IFMT;
-    const char *name;
-    int dir;
+    const char *name = NULL;
+    int dir = -1;
 
+    if (++ap->entries > ENTRIES_MAX)
+        return err_new(ERR_INVALID, "too many entries");
     TRY(clean_path(m->path, &path));
-    if (!*path) { /* the root itself */
-        if (!S_ISDIR(type) || m->hardlink)
-            return err_new(ERR_INVALID, "the root of an archive is not a directory");
-        TRY(set_metadata(ap, m, ap->root, ".", S_IFDIR));
-        return remember_dir(ap, "", &m->mtime);
-    }
-    if (ap->as_layer && has_whiteout_parent(path))
+    if (!*path)
+        return apply_root(ap, m);
+    if (ap->mode == APPLY_LAYER && has_whiteout_parent(path))
         return err_new(ERR_INVALID, "invalid whiteout %s", m->path);
     TRY(open_parent(ap, path, &dir, &name));
-    if (ap->as_layer && str_starts(name, WHITEOUT_PREFIX))
+    if (ap->mode == APPLY_LAYER && str_starts(name, WHITEOUT_PREFIX))
         return apply_whiteout(ap, m, path, dir, name);
-    if (!S_ISDIR(type) || m->hardlink) {
-        TRY(make_way(ap, dir, name));
-        dir = ap->parent_fd;
+    if (S_ISDIR(m->mode) && !m->hardlink) {
+        TRY(make_directory(ap, m, path, dir, name));
+        TRY(set_metadata(ap, m, dir, name, S_IFDIR));
+        return remember_dir(ap, path, &m->mtime);
     }
+    TRY(make_way(ap, dir, name));
     if (m->hardlink)
         return make_hardlink(ap, m, dir, name);
-    if (S_ISDIR(type))
-        TRY(make_directory(m, dir, name));
-    else if (S_ISREG(type))
-        TRY(make_file(ap, m, dir, name));
-    else if (S_ISLNK(type) && symlinkat(m->symlink ? m->symlink : "", dir, name) < 0)
-        return err_errno(errno, "symlink %s", m->path);
-    else if (S_ISCHR(type) || S_ISBLK(type) || S_ISFIFO(type))
-        TRY(make_node(ap, m, dir, name));
-    else if (!S_ISLNK(type))
-        return err_new(ERR_INVALID, "%s has an unknown type", m->path);
-    TRY(set_metadata(ap, m, dir, name, type));
-    return S_ISDIR(type) ? remember_dir(ap, path, &m->mtime) : NULL;
+    TRY(make_other(ap, m, dir, name));
+    return set_metadata(ap, m, dir, name, m->mode & S_IFMT);
 }
 
 /* Last, and the deepest first, as writing into a directory changes its time. */

@@ -15,18 +15,27 @@ typedef struct tar_member {
     struct timespec mtime;
     void (*write_data)(void *arg, int fd);
     void *data_arg;
-    void (*each_xattr)(void *arg, void (*set)(void *ctx, const char *name, const void *value, size_t n), void *ctx);
+    void (*each_xattr)(void *arg,
+                       void (*set)(void *ctx, const char *name, const void *value, size_t n),
+                       void *ctx);
     void *xattr_arg;
 } tar_member;
 
 typedef struct applier applier;
 
-/* as_layer: owners, devices, extended attributes and whiteouts count; else only plain files, directories and links. */
-applier *applier_new(int root_fd, bool as_layer);
+typedef enum apply_mode {
+    APPLY_MEMBERS, /* files, directories and links with owners and modes of our own: to be read
+                      again by us */
+    APPLY_PLAIN,   /* everything as the archive has it; names of whiteouts are names */
+    APPLY_LAYER,   /* the same, and whiteouts hide what is below */
+} apply_mode;
+
+applier *applier_new(int root_fd, apply_mode mode);
 must_check err *applier_apply(applier *ap, const tar_member *m);
 must_check err *applier_finish(applier *ap); /* times of directories */
 uint64_t applier_bytes(const applier *ap);   /* of regular files */
-/* Directories that hide what is below them, hex-coded: who may set trusted attributes does so later. */
+/* Directories that hide what is below them, hex-coded: who may set trusted attributes does so
+ * later. */
 const strv *applier_opaques(const applier *ap);
 void applier_free(applier *ap);
 

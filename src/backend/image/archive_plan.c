@@ -1,7 +1,7 @@
 /* archive_plan.c - what an unpacked `docker save` or OCI layout says it holds.
  *
- * All of it is hostile: files are reached by openat2 from the directory, sizes are bounded, digests are checked before
- * they become paths.  Worker threads only. */
+ * All of it is hostile: files are reached by openat2 from the directory, sizes are bounded, digests
+ * are checked before they become paths.  Worker threads only. */
 #include "archive_plan.h"
 #include <berth/mem.h>
 #include <berth/reference.h>
@@ -15,7 +15,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MANIFEST_MAX = 4 << 20, CONFIG_MAX = 8 << 20, LAYERS_MAX = 512, INDEX_DEPTH_MAX = 4, DESCRIPTORS_MAX = 1000 };
+enum {
+    MANIFEST_MAX = 4 << 20,
+    LAYERS_MAX = 512,
+    ALL_LAYERS_MAX = 4096,
+    INDEX_DEPTH_MAX = 4,
+    DESCRIPTORS_MAX = 1000
+};
 
 #if defined(__x86_64__)
 #define ARCHITECTURE "amd64"
@@ -26,22 +32,22 @@ enum { MANIFEST_MAX = 4 << 20, CONFIG_MAX = 8 << 20, LAYERS_MAX = 512, INDEX_DEP
 #define MANIFEST_LIST(F, T) F(T, OBJS(manifest_item), items, "l", 0)
 JSON_DECLARE(manifest_list, MANIFEST_LIST)
 JSON_DEFINE(manifest_list, MANIFEST_LIST)
-#define OCI_PLATFORM(F, T)                                                                         \
-    F(T, STR, architecture, "architecture", 0)                                                     \
+#define OCI_PLATFORM(F, T)                     \
+    F(T, STR, architecture, "architecture", 0) \
     F(T, STR, os, "os", 0)
 JSON_DECLARE(oci_platform, OCI_PLATFORM)
 JSON_DEFINE(oci_platform, OCI_PLATFORM)
-#define OCI_DESCRIPTOR(F, T)                                                                       \
-    F(T, STR, media_type, "mediaType", 0)                                                          \
-    F(T, STR, digest, "digest", 0)                                                                 \
-    F(T, INT, size, "size", 0)                                                                     \
-    F(T, MAP, annotations, "annotations", 0)                                                       \
+#define OCI_DESCRIPTOR(F, T)                 \
+    F(T, STR, media_type, "mediaType", 0)    \
+    F(T, STR, digest, "digest", 0)           \
+    F(T, INT, size, "size", 0)               \
+    F(T, MAP, annotations, "annotations", 0) \
     F(T, OBJP(oci_platform), platform, "platform", 0)
 JSON_DECLARE(oci_descriptor, OCI_DESCRIPTOR)
 JSON_DEFINE(oci_descriptor, OCI_DESCRIPTOR)
-#define OCI_DOCUMENT(F, T)                                                                         \
-    F(T, OBJS(oci_descriptor), manifests, "manifests", 0)                                          \
-    F(T, OBJP(oci_descriptor), config, "config", 0)                                                \
+#define OCI_DOCUMENT(F, T)                                \
+    F(T, OBJS(oci_descriptor), manifests, "manifests", 0) \
+    F(T, OBJP(oci_descriptor), config, "config", 0)       \
     F(T, OBJS(oci_descriptor), layers, "layers", 0)
 JSON_DECLARE(oci_document, OCI_DOCUMENT)
 JSON_DEFINE(oci_document, OCI_DOCUMENT)
@@ -71,8 +77,9 @@ static err *read_member(const char *dir, const char *path, size_t max, char **re
     ssize_t n;
 
     if (fd < 0)
-        return errno == ENOENT ? err_new(ERR_NOT_FOUND, "open %s: no such file or directory", path)
-                               : err_new(ERR_INVALID, "open %s: not a readable file of the archive", path);
+        return errno == ENOENT
+                   ? err_new(ERR_NOT_FOUND, "open %s: no such file or directory", path)
+                   : err_new(ERR_INVALID, "open %s: not a readable file of the archive", path);
     while ((n = read(fd, block, sizeof(block))) > 0) {
         buf_add(&text, block, (size_t)n);
         if (text.len > max)
@@ -80,6 +87,8 @@ static err *read_member(const char *dir, const char *path, size_t max, char **re
     }
     if (n < 0)
         return err_errno(errno, "read %s", path);
+    if (text.len && strlen(text.data) != text.len)
+        return err_new(ERR_INVALID, "%s is not text", path);
     *ret_text = buf_take(&text);
     return NULL;
 }
@@ -102,7 +111,9 @@ static err *plan_layers(staged_image *s, const json_strs *diff_ids, const json_s
     char chain[72] = "";
 
     if (diff_ids->n != paths->n)
-        return err_new(ERR_INVALID, "invalid manifest, layers length mismatch: expected %zu, got %zu", diff_ids->n, paths->n);
+        return err_new(ERR_INVALID,
+                       "invalid manifest, layers length mismatch: expected %zu, got %zu",
+                       diff_ids->n, paths->n);
     if (diff_ids->n > LAYERS_MAX)
         return err_new(ERR_INVALID, "an image has more than %d layers", LAYERS_MAX);
     s->layers = xcalloc(diff_ids->n, sizeof(*s->layers));
@@ -120,7 +131,8 @@ static err *plan_layers(staged_image *s, const json_strs *diff_ids, const json_s
     return NULL;
 }
 
-static err *plan_image(archive_plan *p, const char *dir, const char *config_path, const json_strs *paths, arena *a)
+static err *plan_image(archive_plan *p, const char *dir, const char *config_path,
+                       const json_strs *paths, arena *a)
 {
     image_config config = {0};
     staged_image *s;
@@ -128,16 +140,17 @@ static err *plan_image(archive_plan *p, const char *dir, const char *config_path
     p->images = xrealloc(p->images, (p->n_images + 1) * sizeof(*p->images));
     s = &p->images[p->n_images++];
     memset(s, 0, sizeof(*s));
-    TRY(read_member(dir, config_path, CONFIG_MAX, &s->config_text));
+    TRY(read_member(dir, config_path, IMAGE_CONFIG_MAX, &s->config_text));
     digest_of(s->config_text, strlen(s->config_text), s->id);
-    TRY(err_wrap(json_decode(&image_config_json, s->config_text, strlen(s->config_text), JSON_ANY_VERSION, a, &config),
+    TRY(err_wrap(json_decode(&image_config_json, s->config_text, strlen(s->config_text),
+                             JSON_ANY_VERSION, a, &config),
                  "image configuration"));
     if (!str_empty(config.os) && !str_eq(config.os, "linux"))
         return err_new(ERR_INVALID, "cannot load %s image on linux", config.os);
     TRY(plan_layers(s, &config.rootfs.diff_ids, paths));
     for (size_t i = 0; i < paths->n; i++) {
         p->layers = xrealloc(p->layers, (p->n_layers + 1) * sizeof(*p->layers));
-        p->layers[p->n_layers++] = (archive_layer){xstrdup(paths->v[i]), NULL};
+        p->layers[p->n_layers++] = (archive_layer){xstrdup(paths->v[i]), NULL, false};
     }
     return NULL;
 }
@@ -163,7 +176,9 @@ static err *plan_docker(archive_plan *p, const char *dir, const char *manifest, 
     auto_free char *wrapped = xasprintf("{\"l\":%s}", manifest);
     manifest_list list = {0};
 
-    TRY(err_wrap(json_decode(&manifest_list_json, wrapped, strlen(wrapped), JSON_ANY_VERSION, a, &list), "manifest.json"));
+    TRY(err_wrap(
+        json_decode(&manifest_list_json, wrapped, strlen(wrapped), JSON_ANY_VERSION, a, &list),
+        "manifest.json"));
     for (size_t i = 0; i < list.items.n; i++) {
         const manifest_item *item = JSON_AT(list.items, manifest_item, i);
 
@@ -176,7 +191,7 @@ static err *plan_docker(archive_plan *p, const char *dir, const char *manifest, 
 
 /* ---- OCI layout ---- */
 
-static err *blob_path(const oci_descriptor *d, arena *a, char **ret_path)
+static err *member_of(const oci_descriptor *d, arena *a, char **ret_path)
 {
     if (!digest_is_valid(d->digest))
         return err_new(ERR_INVALID, "invalid digest \"%s\"", str_or(d->digest, ""));
@@ -187,7 +202,8 @@ static err *blob_path(const oci_descriptor *d, arena *a, char **ret_path)
 static bool runs_here(const oci_descriptor *d)
 {
     return !d->platform || str_empty(d->platform->architecture) ||
-           (str_eq(d->platform->architecture, ARCHITECTURE) && str_eq(str_or(d->platform->os, "linux"), "linux"));
+           (str_eq(d->platform->architecture, ARCHITECTURE) &&
+            str_eq(str_or(d->platform->os, "linux"), "linux"));
 }
 
 static const char *name_of(const oci_descriptor *d)
@@ -197,15 +213,16 @@ static const char *name_of(const oci_descriptor *d)
     return full ? full : json_map_get(&d->annotations, "org.opencontainers.image.ref.name");
 }
 
-static err *plan_oci(archive_plan *p, const char *dir, const char *text, const char *name, unsigned depth, arena *a);
+static err *plan_oci(archive_plan *p, const char *dir, const char *text, const char *name,
+                     unsigned depth, arena *a);
 
-static err *plan_descriptor(archive_plan *p, const char *dir, const oci_descriptor *d, const char *name, unsigned depth,
-                            arena *a)
+static err *plan_descriptor(archive_plan *p, const char *dir, const oci_descriptor *d,
+                            const char *name, unsigned depth, arena *a)
 {
     auto_free char *text = NULL;
     char digest[72], *path;
 
-    TRY(blob_path(d, a, &path));
+    TRY(member_of(d, a, &path));
     TRY(read_member(dir, path, MANIFEST_MAX, &text));
     digest_of(text, strlen(text), digest);
     if (!str_eq(digest, d->digest))
@@ -213,14 +230,15 @@ static err *plan_descriptor(archive_plan *p, const char *dir, const oci_descript
     return plan_oci(p, dir, text, name, depth, a);
 }
 
-static err *plan_manifest(archive_plan *p, const char *dir, const oci_document *doc, const char *name, arena *a)
+static err *plan_manifest(archive_plan *p, const char *dir, const oci_document *doc,
+                          const char *name, arena *a)
 {
     json_strs paths = {0};
     char *config, *path;
 
-    TRY(blob_path(doc->config, a, &config));
+    TRY(member_of(doc->config, a, &config));
     for (size_t i = 0; i < doc->layers.n; i++) {
-        TRY(blob_path(JSON_AT(doc->layers, oci_descriptor, i), a, &path));
+        TRY(member_of(JSON_AT(doc->layers, oci_descriptor, i), a, &path));
         json_strs_add(&paths, a, path);
     }
     TRY(plan_image(p, dir, config, &paths, a));
@@ -231,11 +249,13 @@ static err *plan_manifest(archive_plan *p, const char *dir, const oci_document *
     return NULL;
 }
 
-static err *plan_oci(archive_plan *p, const char *dir, const char *text, const char *name, unsigned depth, arena *a)
+static err *plan_oci(archive_plan *p, const char *dir, const char *text, const char *name,
+                     unsigned depth, arena *a)
 {
     oci_document doc = {0};
 
-    TRY(err_wrap(json_decode(&oci_document_json, text, strlen(text), JSON_ANY_VERSION, a, &doc), "OCI layout"));
+    TRY(err_wrap(json_decode(&oci_document_json, text, strlen(text), JSON_ANY_VERSION, a, &doc),
+                 "OCI layout"));
     if (doc.config && doc.manifests.n)
         return err_new(ERR_INVALID, "a manifest is an index as well");
     if (doc.config)
@@ -252,13 +272,19 @@ static err *plan_oci(archive_plan *p, const char *dir, const char *text, const c
 }
 
 /* The layers of all images in one list, each knowing where its result goes. */
-static void bind_layers(archive_plan *p)
+static err *bind_layers(archive_plan *p)
 {
     size_t k = 0;
 
+    if (p->n_layers > ALL_LAYERS_MAX)
+        return err_new(ERR_INVALID, "the archive holds more than %d layers", ALL_LAYERS_MAX);
     for (size_t i = 0; i < p->n_images; i++)
         for (size_t l = 0; l < p->images[i].n_layers; l++)
             p->layers[k++].to = &p->images[i].layers[l];
+    for (size_t i = 0; i < p->n_layers; i++)
+        for (size_t j = 0; j < i && !p->layers[i].repeated; j++)
+            p->layers[i].repeated = str_eq(p->layers[j].to->chain_id, p->layers[i].to->chain_id);
+    return NULL;
 }
 
 err *archive_plan_read(const char *dir, archive_plan *ret)
@@ -282,7 +308,7 @@ err *archive_plan_read(const char *dir, archive_plan *ret)
     if (!e && !ret->n_images)
         e = err_new(ERR_INVALID, "the archive holds no image");
     if (!e)
-        bind_layers(ret);
+        e = bind_layers(ret);
     if (e && err_kind(e) == ERR_NOT_FOUND) {
         err *bad = err_new(ERR_INVALID, "%s", err_message(e));
 

@@ -5,8 +5,9 @@
 #include "private.h"
 
 typedef struct archive_layer { /* one run of the helper */
-    char *path;          /* inside the staging directory */
+    char *path;                /* inside the staging directory */
     staged_layer *to;
+    bool repeated; /* an earlier one is the same layer */
 } archive_layer;
 
 typedef struct archive_plan {

@@ -106,7 +106,9 @@ static err *pairs(const char *name, const char *rest, image_run_config *config, 
         char *eq = strchr(word, '=');
 
         if (!eq || eq == word)
-            return err_new(ERR_INVALID, "Syntax error - can't find = in \"%s\". Must be of the form: name=value", word);
+            return err_new(ERR_INVALID,
+                           "Syntax error - can't find = in \"%s\". Must be of the form: name=value",
+                           word);
         if (is_env) {
             set_env(&config->env, a, word);
         } else {
@@ -128,9 +130,11 @@ static err *exposed(const char *rest, image_run_config *config, arena *a)
         if (slash)
             *slash = '\0';
         if (!str_to_uint64(word, &port) || port > 65535 ||
-            (slash && !str_eq(slash + 1, "tcp") && !str_eq(slash + 1, "udp") && !str_eq(slash + 1, "sctp")))
+            (slash && !str_eq(slash + 1, "tcp") && !str_eq(slash + 1, "udp") &&
+             !str_eq(slash + 1, "sctp")))
             return err_new(ERR_INVALID, "invalid containerPort: %s", word);
-        json_strs_add(&config->exposed_ports, a, arena_printf(a, "%s/%s", word, slash ? slash + 1 : "tcp"));
+        json_strs_add(&config->exposed_ports, a,
+                      arena_printf(a, "%s/%s", word, slash ? slash + 1 : "tcp"));
     }
     return NULL;
 }
@@ -147,14 +151,17 @@ static void volumes(const char *rest, image_run_config *config, arena *a)
         json_strs_add(&config->volumes, a, list.v[i]);
 }
 
-/* HEALTHCHECK [--interval=D --timeout=D --start-period=D --start-interval=D --retries=N] NONE|CMD ... */
+/* HEALTHCHECK [--interval=D --timeout=D --start-period=D --start-interval=D --retries=N] NONE|CMD
+ * ... */
 static err *health(const char *rest, image_run_config *config, arena *a)
 {
     healthcheck *h = arena_alloc(a, sizeof(*h));
     const struct {
         const char *name;
         int64_t *to;
-    } options[] = {{"--interval=", &h->interval}, {"--timeout=", &h->timeout}, {"--start-period=", &h->start_period},
+    } options[] = {{"--interval=", &h->interval},
+                   {"--timeout=", &h->timeout},
+                   {"--start-period=", &h->start_period},
                    {"--start-interval=", &h->start_interval}};
 
     while (str_starts(rest, "--")) {
@@ -203,8 +210,9 @@ static err *apply(const char *name, const char *rest, image_run_config *config, 
     else if (str_eq(name, "USER"))
         config->user = arena_strdup(a, rest);
     else if (str_eq(name, "WORKDIR"))
-        config->working_dir = *rest == '/' ? arena_strdup(a, rest)
-                                           : arena_printf(a, "%s/%s", str_or(config->working_dir, ""), rest);
+        config->working_dir = *rest == '/'
+                                  ? arena_strdup(a, rest)
+                                  : arena_printf(a, "%s/%s", str_or(config->working_dir, ""), rest);
     else if (str_eq(name, "STOPSIGNAL"))
         config->stop_signal = arena_strdup(a, rest);
     else if (str_eq(name, "VOLUME"))

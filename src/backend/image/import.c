@@ -1,7 +1,7 @@
 /* import.c - `docker import`: one tar becomes an image of one layer.
  *
- * Stage, unpack while the bytes arrive, read the digests, publish, record.  Loop thread only, except
- * job_*. */
+ * Stage, unpack while the bytes arrive, read the digests, publish, record.  Loop thread only,
+ * except job_*. */
 #include "intake.h"
 #include <berth/mem.h>
 #include <berth/reference.h>
@@ -38,14 +38,15 @@ static err *job_unstage(void *st)
 
 static void call_unpack(void *st, flow *f)
 {
-    intake_unpack(((import *)st)->in, "layer/fs", true, f);
+    intake_unpack(((import *)st)->in, "layer/fs", APPLY_LAYER, f);
 }
 
 static char *config_text(const import *im)
 {
     char now[TIME_TEXT];
     image_history history = {.comment = im->message};
-    image_config config = {.architecture = im->architecture, .os = "linux", .config = im->run, .comment = im->message};
+    image_config config = {
+        .architecture = im->architecture, .os = "linux", .config = im->run, .comment = im->message};
     auto_buf text = {0};
 
     time_rfc3339(time_now_ns(), now);
@@ -74,7 +75,15 @@ static err *job_publish(void *st)
     s->layers[0].dir = xasprintf("%s/layer", im->in->dir);
     if (im->name)
         strv_push(&s->tags, im->name);
-    TRY(staged_publish(s, 1));
+    return staged_publish(s, 1);
+}
+
+/* Also after success: a layer that was there already is not wanted twice. */
+static err *job_tidy(void *st)
+{
+    import *im = st;
+
+    TRY(staged_withdraw(&im->staged, im->staged.config_text ? 1 : 0));
     return intake_unstage(im->in);
 }
 
@@ -94,6 +103,8 @@ static err *now_announce(void *st)
 
     memcpy(im->in->id, im->staged.id, sizeof(im->in->id));
     image_event("import", im->staged.id, im->name ? im->name : im->staged.id);
+    if (im->name)
+        image_event("tag", im->staged.id, im->name);
     return NULL;
 }
 
@@ -115,8 +126,9 @@ static void import_free(void *st)
 static const flow_step import_steps[] = {
     {"stage", JOB(job_stage), SLOW_JOB(job_unstage)},
     {"unpack", CALL(call_unpack)},
-    {"publish", SLOW_JOB(job_publish)},
+    {"publish", SLOW_JOB(job_publish), SLOW_JOB(job_tidy)},
     {"record", CALL(call_record)},
+    {"tidy", SLOW_JOB(job_tidy)},
     {"announce", NOW(now_announce)},
     {0},
 };
@@ -137,6 +149,10 @@ static err *name_of(const import_opts *o, char **ret_name)
         return NULL;
     text = xasprintf("%s%s%s", o->repo, str_empty(o->tag) ? "" : ":", str_or(o->tag, ""));
     TRY(reference_parse(text, &r));
+    if (r.digest) {
+        reference_done(&r);
+        return err_new(ERR_INVALID, "cannot import digest reference");
+    }
     *ret_name = reference_familiar(&r);
     reference_done(&r);
     return NULL;

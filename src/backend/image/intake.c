@@ -1,8 +1,8 @@
 /* intake.c - bytes of a client's archive on their way to the unpacking helper.
  *
  * The helper's stdin is one end of a socket pair, so the client is read no faster than the helper
- * unpacks.  When the helper ends early (it refused the archive) the rest is dropped.  Loop thread only, except where
- * said. */
+ * unpacks.  When the helper ends early (it refused the archive) the rest is dropped.  Loop thread
+ * only, except where said. */
 #include "intake.h"
 #include <berth/loop.h>
 #include <berth/mem.h>
@@ -94,30 +94,15 @@ static void on_unpacked(void *arg, err *e, unpack *u)
     (void)u;
     feed_close(in);
     drained(in);
+    if (in->refused) {
+        err_free(e);
+        e = take(in->refused);
+    }
     flow_resume(in->step, e);
 }
 
-void intake_unpack(image_intake *in, const char *name, bool as_layer, flow *f)
+static void feed_begin(image_intake *in)
 {
-    auto_free char *path = xasprintf("%s/%s", in->dir, name);
-    int pair[2];
-    err *e = NULL;
-
-    in->step = f;
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
-        flow_resume(f, err_errno(errno, "socketpair"));
-        return;
-    }
-    e = unpack_begin(path, as_layer, pair[1], on_unpacked, in, &in->unpack);
-    close(pair[1]);
-    if (!e)
-        e = sock_adopt(pair[0], &in->feed);
-    if (e) {
-        close(pair[0]);
-        unpack_kill(in->unpack);
-        flow_resume(f, e);
-        return;
-    }
     sock_set(in->feed, &feed_events, in);
     sock_read(in->feed, true);
     if (in->waiting.len)
@@ -125,9 +110,35 @@ void intake_unpack(image_intake *in, const char *name, bool as_layer, flow *f)
     buf_done(&in->waiting);
     if (in->ended)
         sock_shutdown(in->feed);
-    else if (in->cancelled)
-        unpack_kill(in->unpack);
     drained(in);
+}
+
+void intake_unpack(image_intake *in, const char *name, apply_mode mode, flow *f)
+{
+    auto_free char *path = xasprintf("%s/%s", in->dir, name);
+    int pair[2];
+    err *e;
+
+    in->step = f;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
+        flow_resume(f, err_errno(errno, "socketpair"));
+        return;
+    }
+    e = unpack_begin(path, mode, pair[1], on_unpacked, in, &in->unpack);
+    close(pair[1]);
+    if (e) {
+        close(pair[0]);
+        flow_resume(f, e);
+        return;
+    }
+    e = sock_adopt(pair[0], &in->feed);
+    if (!e) {
+        feed_begin(in);
+        return;
+    }
+    close(pair[0]);
+    in->refused = e; /* told when the helper has ended */
+    unpack_kill(in->unpack);
 }
 
 /* ---- what a route does ---- */
@@ -138,7 +149,8 @@ bool intake_write(image_intake *in, const char *p, size_t n)
         sock_write(in->feed, p, n);
     else if (!in->unpack)
         buf_add(&in->waiting, p, n);
-    in->stalled = in->feed ? sock_unsent(in->feed) >= UNSENT_MAX : !in->unpack && in->waiting.len >= UNSENT_MAX;
+    in->stalled = in->feed ? sock_unsent(in->feed) >= UNSENT_MAX
+                           : !in->unpack && in->waiting.len >= UNSENT_MAX;
     return !in->stalled;
 }
 
@@ -155,8 +167,7 @@ void intake_cancel(image_intake *in)
         return;
     in->cancelled = true;
     in->ev.on_end = NULL;
-    if (in->unpack && in->feed)
-        unpack_kill(in->unpack);
+    unpack_kill(in->unpack);
     flow_cancel(in->flow);
 }
 

@@ -1,7 +1,7 @@
 /* load.c - `docker load`: an archive of images.
  *
- * Members first go into the staging directory, then each layer is unpacked from there, two at once, its
- * digest compared with what the configuration says; then all is published and recorded at once.
+ * Members first go into the staging directory, then each layer is unpacked from there, two at once,
+ * its digest compared with what the configuration says; then all is published and recorded at once.
  * Loop thread only, except job_*. */
 #include "archive_plan.h"
 #include "intake.h"
@@ -15,6 +15,8 @@ typedef struct load {
     image_intake *in;
     archive_plan plan;
     size_t next;
+    layer **held; /* that are there already, until the images are recorded */
+    size_t n_held;
 } load;
 
 /* ---- one layer ---- */
@@ -33,7 +35,8 @@ typedef struct load_layer {
 static err *job_open_layer(void *st)
 {
     load_layer *l = st;
-    auto_free char *members = xasprintf("%s/members", l->load->in->dir), *name = xasprintf("layer-%zu/fs", l->index);
+    auto_free char *members = xasprintf("%s/members", l->load->in->dir),
+                   *name = xasprintf("layer-%zu/fs", l->index);
 
     l->fs = xasprintf("%s/%s", l->load->in->dir, name);
     TRY(intake_stage(l->load->in, name));
@@ -49,15 +52,22 @@ static void on_layer_unpacked(void *arg, err *e, unpack *u)
     flow_resume(((load_layer *)arg)->flow, e);
 }
 
+static void kill_unpack(void *st)
+{
+    unpack_kill(((load_layer *)st)->unpack);
+}
+
 static void call_unpack_layer(void *st, flow *f)
 {
     load_layer *l = st;
     err *e;
 
     l->flow = f;
-    e = unpack_begin(l->fs, true, l->fd, on_layer_unpacked, l, &l->unpack);
+    e = unpack_begin(l->fs, APPLY_LAYER, l->fd, on_layer_unpacked, l, &l->unpack);
     if (e)
         flow_resume(f, e);
+    else
+        flow_on_cancel(f, kill_unpack);
 }
 
 static err *job_check_layer(void *st)
@@ -67,8 +77,8 @@ static err *job_check_layer(void *st)
 
     TRY(unpack_result(l->unpack, l->fs, &l->told));
     if (!str_eq(l->told.plain, to->diff_id))
-        return err_new(ERR_INVALID, "invalid diffID for layer %zu: expected \"%s\", got \"%s\"", l->index, to->diff_id,
-                       l->told.plain);
+        return err_new(ERR_INVALID, "invalid diffID for layer %zu: expected \"%s\", got \"%s\"",
+                       l->index, to->diff_id, l->told.plain);
     to->size = l->told.size;
     to->dir = xasprintf("%s/layer-%zu", l->load->in->dir, l->index);
     return NULL;
@@ -95,7 +105,20 @@ static const flow_step layer_steps[] = {
 };
 const flow_def load_layer_flow = {"image.load-layer", layer_steps, load_layer_free, HANGUP_UNWIND};
 
-/* The next layer that is not in the store already. */
+/* A layer that is there stays there, whoever removes its images meanwhile. */
+static bool hold_present(load *ld, const char *chain_id)
+{
+    layer *l = layer_find(chain_id);
+
+    if (!l)
+        return false;
+    ld->held = xrealloc(ld->held, (ld->n_held + 1) * sizeof(*ld->held));
+    ld->held[ld->n_held++] = l;
+    layer_use(l);
+    return true;
+}
+
+/* The next layer that neither the store has nor an earlier image of the archive brings. */
 static void *next_layer(void *st)
 {
     load *ld = st;
@@ -104,7 +127,7 @@ static void *next_layer(void *st)
         size_t i = ld->next++;
         load_layer *l;
 
-        if (layer_find(ld->plan.layers[i].to->chain_id))
+        if (ld->plan.layers[i].repeated || hold_present(ld, ld->plan.layers[i].to->chain_id))
             continue;
         l = new0(load_layer);
         *l = (load_layer){.load = ld, .layer = &ld->plan.layers[i], .index = i, .fd = -1};
@@ -127,7 +150,7 @@ static err *job_unstage(void *st)
 
 static void call_members(void *st, flow *f)
 {
-    intake_unpack(((load *)st)->in, "members", false, f);
+    intake_unpack(((load *)st)->in, "members", APPLY_MEMBERS, f);
 }
 
 static err *job_plan(void *st)
@@ -142,7 +165,15 @@ static err *job_publish(void *st)
 {
     load *ld = st;
 
-    TRY(staged_publish(ld->plan.images, ld->plan.n_images));
+    return staged_publish(ld->plan.images, ld->plan.n_images);
+}
+
+/* Also after success: a layer that another load brought meanwhile is not wanted twice. */
+static err *job_tidy(void *st)
+{
+    load *ld = st;
+
+    TRY(staged_withdraw(ld->plan.images, ld->plan.n_images));
     return intake_unstage(ld->in);
 }
 
@@ -186,6 +217,9 @@ static void load_free(void *st)
 
     if (!ld)
         return;
+    for (size_t i = 0; i < ld->n_held; i++)
+        layer_unuse(ld->held[i]);
+    free(ld->held);
     archive_plan_done(&ld->plan);
     free(ld);
 }
@@ -195,8 +229,9 @@ static const flow_step load_steps[] = {
     {"unpack members", CALL(call_members)},
     {"read the manifest", JOB(job_plan)},
     {"unpack layers", EACH(&load_layer_flow, next_layer, 2)},
-    {"publish", SLOW_JOB(job_publish)},
+    {"publish", SLOW_JOB(job_publish), SLOW_JOB(job_tidy)},
     {"record", CALL(call_record)},
+    {"tidy", SLOW_JOB(job_tidy)},
     {"say", NOW(now_say)},
     {0},
 };

@@ -21,7 +21,8 @@ static bool is_hex(const char *s)
 
 bool digest_is_valid(const char *text)
 {
-    return text && str_starts(text, "sha256:") && strlen(text + 7) == HEX_LENGTH && is_hex(text + 7);
+    return text && str_starts(text, "sha256:") && strlen(text + 7) == HEX_LENGTH &&
+           is_hex(text + 7);
 }
 
 bool id_is_hex(const char *text)
@@ -98,13 +99,14 @@ static bool domain_is_fine(const char *domain)
     size_t n = colon ? (size_t)(colon - domain) : strlen(domain);
 
     if (*domain == '[')
-        return strchr(domain, ']') != NULL && strspn(domain, "[]0123456789abcdefABCDEF:") == strlen(domain);
+        return strchr(domain, ']') != NULL &&
+               strspn(domain, "[]0123456789abcdefABCDEF:") == strlen(domain);
     if (!n || (colon && (!colon[1] || strspn(colon + 1, "0123456789") != strlen(colon + 1))))
         return false;
     for (size_t i = 0; i < n; i++) {
         bool edge = i == 0 || i == n - 1 || domain[i - 1] == '.' || domain[i + 1] == '.';
 
-        if (!isalnum((unsigned char)domain[i]) && (edge || (domain[i] != '-' && domain[i] != '.' && domain[i] != '_')))
+        if (!isalnum((unsigned char)domain[i]) && (edge || (domain[i] != '-' && domain[i] != '.')))
             return false;
     }
     return true;
@@ -124,8 +126,8 @@ static void split_domain(const char *name, reference *r)
     const char *slash = strchr(name, '/');
     size_t n = slash ? (size_t)(slash - name) : 0;
 
-    if (slash && (memchr(name, '.', n) || memchr(name, ':', n) || (n == 9 && memcmp(name, "localhost", 9) == 0) ||
-                  has_upper(name, n))) {
+    if (slash && (memchr(name, '.', n) || memchr(name, ':', n) ||
+                  (n == 9 && memcmp(name, "localhost", 9) == 0) || has_upper(name, n))) {
         r->domain = xstrndup(name, n);
         r->path = xstrdup(slash + 1);
     } else {
@@ -147,13 +149,16 @@ static void split_domain(const char *name, reference *r)
 static err *check(const reference *r)
 {
     if (has_upper(r->path, strlen(r->path)))
-        return err_new(ERR_INVALID, "invalid reference format: repository name (%s) must be lowercase", r->path);
+        return err_new(ERR_INVALID,
+                       "invalid reference format: repository name (%s) must be lowercase", r->path);
     if (!domain_is_fine(r->domain) || !path_is_fine(r->path) || (r->tag && !tag_is_fine(r->tag)))
         return invalid();
     if (r->digest && !digest_is_valid(r->digest))
         return invalid();
     if (strlen(r->path) + strlen(r->domain) + 1 > NAME_MAX_LENGTH)
-        return err_new(ERR_INVALID, "invalid reference format: repository name must not be more than 255 characters");
+        return err_new(
+            ERR_INVALID,
+            "invalid reference format: repository name must not be more than 255 characters");
     return NULL;
 }
 
@@ -165,7 +170,9 @@ err *reference_parse(const char *text, reference *ret)
     err *e;
 
     if (strlen(text) == HEX_LENGTH && is_hex(text))
-        return err_new(ERR_INVALID, "invalid repository name (%s), cannot specify 64-byte hexadecimal strings", text);
+        return err_new(ERR_INVALID,
+                       "invalid repository name (%s), cannot specify 64-byte hexadecimal strings",
+                       text);
     if ((at = strchr(name, '@'))) {
         *at = '\0';
         r.digest = xstrdup(at + 1);

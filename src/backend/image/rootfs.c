@@ -31,7 +31,8 @@ static err *touch(const char *dir, const char *name)
 err *rootfs_init(const char *data_root)
 {
     static const char *const dirs[] = {"dev", "dev/pts", "dev/shm", "proc", "sys", "etc"};
-    static const char *const files[] = {"etc/resolv.conf", "etc/hosts", "etc/hostname", "dev/console", ".dockerenv"};
+    static const char *const files[] = {"etc/resolv.conf", "etc/hosts", "etc/hostname",
+                                        "dev/console", ".dockerenv"};
     auto_free char *mtab = NULL;
 
     free(init_layer);
@@ -121,7 +122,8 @@ static err *set_lowers(int fs, const char *const *lowers)
 
 err *rootfs_mount(const char *const *lowers, const char *container_dir)
 {
-    auto_free char *upper = xasprintf("%s/diff", container_dir), *work = xasprintf("%s/work", container_dir);
+    auto_free char *upper = xasprintf("%s/diff", container_dir),
+                   *work = xasprintf("%s/work", container_dir);
     auto_free char *merged = xasprintf("%s/merged", container_dir);
     auto_close int fs = fs_open("overlay");
     auto_close int target = open(merged, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), mnt = -1;
@@ -139,16 +141,19 @@ err *rootfs_mount(const char *const *lowers, const char *container_dir)
     }
     if (e)
         return e;
-    if (fs_set(fs, FSCONFIG_SET_STRING, "upperdir", upper) < 0 || fs_set(fs, FSCONFIG_SET_STRING, "workdir", work) < 0)
+    if (fs_set(fs, FSCONFIG_SET_STRING, "upperdir", upper) < 0 ||
+        fs_set(fs, FSCONFIG_SET_STRING, "workdir", work) < 0)
         return fs_error(fs, errno, "overlay: set the upper layer");
-    fs_set(fs, FSCONFIG_SET_STRING, "index", "off"); /* kernels built without these have nothing to switch off */
+    fs_set(fs, FSCONFIG_SET_STRING, "index",
+           "off"); /* kernels built without these have nothing to switch off */
     fs_set(fs, FSCONFIG_SET_STRING, "metacopy", "off");
     if (syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
         return fs_error(fs, errno, "overlay");
     mnt = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, 0);
     if (mnt < 0)
         return fs_error(fs, errno, "fsmount");
-    if (syscall(SYS_move_mount, mnt, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+    if (syscall(SYS_move_mount, mnt, "", target, "",
+                MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
         return err_errno(errno, "mount onto %s", merged);
     return NULL;
 }

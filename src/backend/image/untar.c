@@ -1,9 +1,10 @@
 /* untar.c - the helper process that unpacks archives.
  *
- * Run as: berth-untar layer|members, with the archive on descriptor 0, the directory to fill on 3 and
- * a file for the result on 4.  "layer" applies an image layer (owners, devices, whiteouts) and tells
- * its digests; "members" takes out plain files for a load.  The first thing it does with bytes it was given
- * happens without network, without capabilities it does not need, inside a chroot, and by openat2. */
+ * Run as: berth-untar layer|plain|members, with the archive on descriptor 0, the directory to fill
+ * on 3 and a file for the result on 4.  "layer" applies an image layer (owners, devices,
+ * whiteouts), "plain" the same where whiteouts are ordinary names, "members" takes out files for a
+ * load; all tell the archive's digests.  The first thing it does with bytes it was given happens
+ * without network, without capabilities it does not need, inside a chroot, and by openat2. */
 #include "apply.h"
 #include <berth/mem.h>
 #include <berth/str.h>
@@ -31,14 +32,15 @@ enum {
     RESULT_FD = 4,
     BLOCK = 256 << 10,
     FILTERS_MAX = 2,
-    MEMORY_MAX_MIB = 1024,
+    MEMORY_MAX_MIB = 512, /* a zstd window of 128 MiB, the libraries, and the list of directories */
     CPU_MAX_S = 3600,
+    FILES_MAX = 4096, /* the depth of a directory that one member can replace */
 };
 
-typedef struct source { /* the archive as it arrives, and what it is inside */
+typedef struct source {  /* the archive as it arrives, and what it is inside */
     struct archive *raw; /* decompresses */
     struct sha256_ctx packed, plain;
-    uint64_t plain_bytes;
+    bool is_plain; /* nothing is compressed: one digest serves as both */
     char in[BLOCK], out[BLOCK];
 } source;
 
@@ -58,7 +60,8 @@ static void die(const char *fmt, ...)
 
 static void drop_capabilities(void)
 {
-    static const unsigned kept[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_MKNOD, CAP_SETFCAP};
+    static const unsigned kept[] = {CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER,
+                                    CAP_FSETID, CAP_MKNOD,        CAP_SETFCAP};
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct data[2] = {0};
     uint64_t set = 0;
@@ -76,13 +79,15 @@ static void drop_capabilities(void)
 
 static void confine(void)
 {
-    struct rlimit cpu = {CPU_MAX_S, CPU_MAX_S};
+    struct rlimit cpu = {CPU_MAX_S, CPU_MAX_S}, files = {FILES_MAX, FILES_MAX}, none = {0, 0};
 #ifndef __SANITIZE_ADDRESS__
     struct rlimit memory = {(rlim_t)MEMORY_MAX_MIB << 20, (rlim_t)MEMORY_MAX_MIB << 20};
 
     setrlimit(RLIMIT_AS, &memory);
 #endif
     setrlimit(RLIMIT_CPU, &cpu);
+    setrlimit(RLIMIT_NOFILE, &files);
+    setrlimit(RLIMIT_CORE, &none);
     umask(0);
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC) < 0)
@@ -106,7 +111,8 @@ static la_ssize_t read_packed(struct archive *a, void *arg, const void **ret_blo
     while (n < 0 && errno == EINTR);
     if (n < 0)
         die("read the archive: %s", strerrordesc_np(errno));
-    sha256_update(&s->packed, (size_t)n, (const uint8_t *)s->in);
+    if (!s->is_plain)
+        sha256_update(&s->packed, (size_t)n, (const uint8_t *)s->in);
     *ret_block = s->in;
     return n;
 }
@@ -114,21 +120,22 @@ static la_ssize_t read_packed(struct archive *a, void *arg, const void **ret_blo
 static la_ssize_t read_plain(struct archive *a, void *arg, const void **ret_block)
 {
     source *s = arg;
-    la_ssize_t n = archive_read_data(s->raw, s->out, sizeof(s->out));
+    la_ssize_t n = s->raw ? archive_read_data(s->raw, s->out, sizeof(s->out)) : 0;
 
     (void)a;
     if (n < 0)
         die("unexpected EOF or damaged compression: %s", archive_error_string(s->raw));
     sha256_update(&s->plain, (size_t)n, (const uint8_t *)s->out);
-    s->plain_bytes += (uint64_t)n;
     *ret_block = s->out;
     return n;
 }
 
+/* The decompressor; NULL when there is not a byte, compressed or not. */
 static struct archive *open_raw(source *s)
 {
     struct archive *a = archive_read_new();
     struct archive_entry *entry;
+    int rc;
 
     archive_read_support_filter_gzip(a);
     archive_read_support_filter_bzip2(a);
@@ -136,13 +143,18 @@ static struct archive *open_raw(source *s)
     archive_read_support_filter_zstd(a);
     archive_read_support_format_raw(a);
     archive_read_support_format_empty(a);
-    s->raw = a;
     if (archive_read_open(a, s, NULL, read_packed, NULL) != ARCHIVE_OK)
-        die("not a tar archive: %s", archive_error_string(a));
-    if (archive_read_next_header(a, &entry) == ARCHIVE_FATAL)
         die("not a tar archive: %s", archive_error_string(a));
     if (archive_filter_count(a) > FILTERS_MAX + 1) /* the last one is "none" */
         die("not a tar archive: compressed too often");
+    rc = archive_read_next_header(a, &entry);
+    if (rc == ARCHIVE_EOF) {
+        archive_read_free(a);
+        return NULL;
+    }
+    if (rc < ARCHIVE_WARN)
+        die("not a tar archive: %s", archive_error_string(a));
+    s->is_plain = archive_filter_count(a) == 1;
     return a;
 }
 
@@ -163,7 +175,7 @@ static void write_data(void *arg, int fd)
     struct archive *a = arg;
     const void *block;
     size_t n;
-    la_int64_t offset, end = 0;
+    la_int64_t offset;
     int rc;
 
     while ((rc = archive_read_data_block(a, &block, &n, &offset)) == ARCHIVE_OK) {
@@ -176,15 +188,14 @@ static void write_data(void *arg, int fd)
                 die("write: %s", strerrordesc_np(errno));
             done += (size_t)w;
         }
-        end = offset + (la_int64_t)n;
     }
     if (rc != ARCHIVE_EOF)
         die("unexpected EOF: %s", archive_error_string(a));
-    if (ftruncate(fd, end) < 0)
-        die("write: %s", strerrordesc_np(errno));
 }
 
-static void each_xattr(void *arg, void (*set)(void *ctx, const char *name, const void *value, size_t n), void *ctx)
+static void each_xattr(void *arg,
+                       void (*set)(void *ctx, const char *name, const void *value, size_t n),
+                       void *ctx)
 {
     struct archive_entry *e = arg;
     const char *name;
@@ -236,19 +247,23 @@ static void tell(source *s, applier *ap)
 {
     char packed[65], plain[65];
 
-    hex_digest(&s->packed, packed);
     hex_digest(&s->plain, plain);
-    dprintf(RESULT_FD, "packed %s\nplain %s\nsize %llu\n", packed, plain, (unsigned long long)applier_bytes(ap));
+    if (s->is_plain)
+        memcpy(packed, plain, sizeof(packed));
+    else
+        hex_digest(&s->packed, packed);
+    dprintf(RESULT_FD, "packed %s\nplain %s\nsize %llu\n", packed, plain,
+            (unsigned long long)applier_bytes(ap));
     for (size_t i = 0; i < applier_opaques(ap)->n; i++)
         dprintf(RESULT_FD, "opaque %s\n", applier_opaques(ap)->v[i]);
     if (dprintf(RESULT_FD, "end\n") < 0)
         die("write the result: %s", strerrordesc_np(errno));
 }
 
-static int unpack(bool as_layer)
+static int unpack(apply_mode mode)
 {
     source *s = new0(source);
-    applier *ap = applier_new(ROOT_FD, as_layer);
+    applier *ap = applier_new(ROOT_FD, mode);
     struct archive *tar;
     struct archive_entry *entry;
     const void *rest;
@@ -257,7 +272,7 @@ static int unpack(bool as_layer)
 
     sha256_init(&s->packed);
     sha256_init(&s->plain);
-    open_raw(s);
+    s->raw = open_raw(s);
     tar = open_tar(s);
     while ((rc = archive_read_next_header(tar, &entry)) == ARCHIVE_OK || rc == ARCHIVE_WARN)
         apply_entry(ap, tar, entry);
@@ -277,13 +292,29 @@ static int unpack(bool as_layer)
     return 0;
 }
 
+static bool mode_of(const char *word, apply_mode *ret_mode)
+{
+    static const char *const words[] = {
+        [APPLY_MEMBERS] = "members", [APPLY_PLAIN] = "plain", [APPLY_LAYER] = "layer"};
+
+    for (size_t i = 0; i < COUNT(words); i++) {
+        if (str_eq(word, words[i])) {
+            *ret_mode = (apply_mode)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool untar_main(int argc, char **argv, int *ret_status)
 {
+    apply_mode mode;
+
     if (argc < 1 || !str_eq(argv[0], UNTAR_ARG0))
         return false;
-    if (argc != 2)
-        die("usage: %s layer|members", UNTAR_ARG0);
+    if (argc != 2 || !mode_of(argv[1], &mode))
+        die("usage: %s layer|plain|members", UNTAR_ARG0);
     confine();
-    *ret_status = unpack(str_eq(argv[1], "layer"));
+    *ret_status = unpack(mode);
     return true;
 }
