@@ -99,7 +99,8 @@ static bool date_is_real(const struct tm *tm)
 {
     struct tm check = *tm;
 
-    return timegm(&check) != -1 && check.tm_mday == tm->tm_mday && check.tm_mon == tm->tm_mon &&
+    timegm(&check); /* makes 31 February a day of March */
+    return check.tm_mday == tm->tm_mday && check.tm_mon == tm->tm_mon &&
            check.tm_hour == tm->tm_hour && check.tm_min == tm->tm_min;
 }
 
