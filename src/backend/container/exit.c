@@ -82,6 +82,8 @@ static void teardown_free(void *st)
 {
     teardown *t = st;
 
+    if (!t)
+        return;
     container_unref(t->c);
     free(t->rootfs);
     free(t->netns);

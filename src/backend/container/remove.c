@@ -122,6 +122,8 @@ static void removal_free(void *st)
 {
     removal *r = st;
 
+    if (!r)
+        return;
     container_unref(r->c);
     free(r);
 }

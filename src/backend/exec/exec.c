@@ -368,6 +368,8 @@ static void starting_free(void *st)
 {
     starting *s = st;
 
+    if (!s)
+        return;
     exec_unref(s->x);
     free(s->path);
     free(s->rootfs);

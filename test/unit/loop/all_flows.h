@@ -5,7 +5,15 @@
 #define BERTH_TEST_LOOP_ALL_FLOWS_H
 
 /* clang-format off */
-#define ALL_FLOWS(FLOW)
+#define ALL_FLOWS(FLOW) \
+    FLOW(create_flow) \
+    FLOW(start_flow) \
+    FLOW(remove_flow) \
+    FLOW(teardown_flow) \
+    FLOW(exec_start_flow) \
+    FLOW(import_flow) \
+    FLOW(load_flow) \
+    FLOW(load_layer_flow)
 /* clang-format on */
 
 #endif
