@@ -21,6 +21,7 @@
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utlist.h>
 
 enum {
     KEPT_STDERR = 4096,
@@ -42,7 +43,10 @@ struct child {
     bool exited, timed_out;
     int wait_status;
     buf tail; /* the end of what stderr said */
+    child *prev, *next;
 };
+
+static child *children; /* those that run */
 
 /* Everything posix_spawn is told.  Sources are lifted above the range they are copied into, so that
  * no copy overwrites the source of a later one. */
@@ -144,6 +148,7 @@ static err *run(const child_opts *o, int stderr_fd, int *ret_pid)
 
 static void child_free(child *c)
 {
+    DL_DELETE(children, c);
     if (c->pidfd >= 0)
         close(c->pidfd);
     if (c->stderr_fd >= 0)
@@ -278,6 +283,7 @@ static child *child_new(const child_opts *o, int pid, int pidfd, int stderr_fd)
 {
     child *c = new0(child);
 
+    DL_APPEND(children, c);
     c->name = xstrdup(o->name ? o->name : o->argv[0]);
     c->pid = pid;
     c->pidfd = pidfd;
@@ -340,4 +346,19 @@ void child_kill(child *c, int signo)
 {
     if (!c->exited)
         kill(c->pid, signo);
+}
+
+/* Those that outlive the loop, as a monitor does, are let go; whoever waits for them is told so. */
+void children_let_go(void)
+{
+    static const child_exit unknown = {.last_line = ""};
+    child *c, *next;
+
+    DL_FOREACH_SAFE (children, c, next) {
+        timer_stop(c->timer);
+        watch_stop(c->exit_watch);
+        watch_stop(c->stderr_watch);
+        c->done(c->arg, err_new(ERR_CANCELLED, "%s: still runs", c->name), &unknown);
+        child_free(c);
+    }
 }

@@ -272,6 +272,7 @@ void loop_done(void)
     assert(on_loop());
     assert(jobs_running() == 0);
     signals_done();
+    children_let_go();
     settle();
     uv_walk(&the.uv, close_leftover, NULL);
     uv_run(&the.uv, UV_RUN_DEFAULT);

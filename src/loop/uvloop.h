@@ -46,6 +46,7 @@ char *sock_address_text(const struct sockaddr_storage *sa);
 /* What one of each costs, for sizes_test. */
 extern const size_t flow_bytes, job_bytes, sock_bytes;
 
-void jobs_init(void); /* sizes the worker pool; before its first use */
+void children_let_go(void); /* at the end of the loop: those that still run */
+void jobs_init(void);       /* sizes the worker pool; before its first use */
 
 #endif
