@@ -41,6 +41,7 @@ typedef struct source {  /* the archive as it arrives, and what it is inside */
     struct archive *raw; /* decompresses */
     struct sha256_ctx packed, plain;
     bool is_plain; /* nothing is compressed: one digest serves as both */
+    bool is_blank; /* nothing but zeros came so far */
     char in[BLOCK], out[BLOCK];
 } source;
 
@@ -126,6 +127,8 @@ static la_ssize_t read_plain(struct archive *a, void *arg, const void **ret_bloc
     if (n < 0)
         die("unexpected EOF or damaged compression: %s", archive_error_string(s->raw));
     sha256_update(&s->plain, (size_t)n, (const uint8_t *)s->out);
+    for (la_ssize_t i = 0; s->is_blank && i < n; i++)
+        s->is_blank = !s->out[i];
     *ret_block = s->out;
     return n;
 }
@@ -270,6 +273,7 @@ static int unpack(apply_mode mode)
     err *e;
     int rc;
 
+    s->is_blank = true;
     sha256_init(&s->packed);
     sha256_init(&s->plain);
     s->raw = open_raw(s);
@@ -282,6 +286,9 @@ static int unpack(apply_mode mode)
         continue;
     while (read_packed(NULL, s, &rest) > 0)
         continue;
+    if (!archive_file_count(tar) &&
+        !s->is_blank) /* a disk image begins with zeros as an empty archive does */
+        die("not a tar archive: there is something behind its end");
     if ((e = applier_finish(ap)))
         die("%s", err_message(e));
     tell(s, ap);
