@@ -356,7 +356,7 @@ static void add_failures(cJSON *to, const report *r)
 {
     cJSON *statuses = cJSON_AddObjectToObject(to, "statuses");
     cJSON *errors = cJSON_AddObjectToObject(to, "errors");
-    char name[8];
+    char name[16];
 
     for (int i = 0; i < STATUS_MAX; i++)
         if (r->statuses[i]) {

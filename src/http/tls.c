@@ -201,7 +201,7 @@ static bool handshake(tls_session *t)
 bool tls_session_feed(tls_session *t, const char *p, size_t n)
 {
     unsigned char plain[PLAIN_BLOCK];
-    int got;
+    int got = MBEDTLS_ERR_SSL_WANT_READ;
 
     t->in = p;
     t->in_len = n;
