@@ -71,14 +71,24 @@ static void on_output(void *arg, const char *frame, size_t n)
         process_pause(b, true);
 }
 
+/* An exec that could not start says so in its own stream, on stdout, as dockerd does. */
+static void say_error(bridge *b, const err *e)
+{
+    auto_buf text = {0};
+    unsigned char header[FRAME_HEADER] = {1};
+
+    buf_printf(&text, "%s\r\n", err_message(e));
+    for (int i = 0; i < 4; i++)
+        header[4 + i] = (unsigned char)(text.len >> (24 - 8 * i));
+    stream_write2(b->s, header, b->tty ? 0 : FRAME_HEADER, text.data, text.len);
+}
+
 static void on_end(void *arg, err *e)
 {
     bridge *b = arg;
 
-    if (e && !b->ended) { /* an exec that could not start says so in its stream */
-        stream_write(b->s, err_message(e), __builtin_strlen(err_message(e)));
-        stream_write(b->s, "\r\n", 2);
-    }
+    if (e && !b->ended)
+        say_error(b, e);
     err_free(e);
     bridge_end(b);
 }

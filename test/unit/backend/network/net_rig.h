@@ -183,7 +183,7 @@ static inline void box_free(box *b)
 
 static inline err *make_socket(void *ret_fd)
 {
-    struct timeval patience = {0, 400 * 1000};
+    struct timeval patience = {3, 0}; /* longer than a first packet that is sent again */
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
@@ -272,7 +272,7 @@ static inline size_t links_here(void)
 /* Waits for what the kernel does in its own time; at most two seconds. */
 static inline bool links_become(size_t want)
 {
-    for (int i = 0; i < 200 && links_here() != want; i++)
+    for (int i = 0; i < 1000 && links_here() != want; i++)
         rig_turn(10);
     return links_here() == want;
 }
