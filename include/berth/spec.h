@@ -58,7 +58,13 @@ typedef struct spec_input {
         *utsns_path;          /* to share; NULL: own, or the host's where the mode says so */
     const char *cgroups_path; /* "/docker/<id>" */
     const char *init_path;    /* docker-init on the host when Init is wanted, else NULL */
+    const char *seccomp_bpf;  /* the compiled built-in profile in base64, for crun, or NULL */
 } spec_input;
+
+/* Does this container get the built-in profile for the default capabilities?  Compiling it is most
+ * of what a start costs crun, so one compiled filter serves all of these (see
+ * spec_input.seccomp_bpf). */
+bool spec_is_plain_seccomp(const host_config *host);
 
 /* Appends config.json.  Warnings (capabilities the daemon lacks, rlimits it may not raise) are
  * added to *warnings.  ERR_INVALID for what dockerd refuses (unknown capability, bad sysctl, ...).

@@ -105,6 +105,11 @@ void container_auto_remove(container *c); /* where HostConfig says so */
 extern container_hooks container_hook;
 extern const struct flow_def create_flow, start_flow, remove_flow;
 
+/* ---- filter.c: the seccomp filter that crun compiled, kept for later starts ---- */
+const char *filter_for(const container *c); /* NULL: none yet, or not for this container */
+void filter_done(void);
+void filter_learn(const container *c); /* after a start without one */
+
 /* ---- check.c ---- */
 /* What create refuses, and what it does not do yet, by name; fills in dockerd's defaults. */
 must_check err *config_check(const container_create_opts *o, strv *warnings);

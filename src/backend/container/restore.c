@@ -222,6 +222,7 @@ void containers_done(void)
 {
     container *next;
 
+    filter_done();
     for (container *c = containers_newest; c; c = next) {
         next = c->older;
         monitor_free(take(c->monitor));

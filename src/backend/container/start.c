@@ -35,6 +35,7 @@ typedef struct starting {
     char *joined_dir; /* container mode: whose hosts, hostname and resolv.conf are used */
     endpoint *ep;
     char *hosts, *resolv, *hostname;
+    const char *seccomp_bpf;
     unsigned short rows, cols;
     flow *flow;
     container_done *done;
@@ -102,7 +103,8 @@ static err *write_spec(starting *s)
                      .user = &user,
                      .binds = binds,
                      .n_binds = s->n_binds,
-                     .netns_path = s->netns};
+                     .netns_path = s->netns,
+                     .seccomp_bpf = s->seccomp_bpf};
 
     if (root < 0)
         return err_errno(errno, "open %s", s->c->rootfs);
@@ -225,6 +227,8 @@ static err *now_announce(void *st)
     container *c = ((starting *)st)->c;
 
     container_save_state(c);
+    if (!((starting *)st)->seccomp_bpf)
+        filter_learn(c);
     if (c->endpoint)
         endpoint_event(c->endpoint, "connect");
     container_event(c, "start", NULL);
@@ -468,6 +472,7 @@ static void start_begin(container *c, void *arg)
         starting_free(s);
         return;
     }
+    s->seccomp_bpf = filter_for(c);
     c->dirty = true;
     c->starting = true;
     c->has_exit_early = false;

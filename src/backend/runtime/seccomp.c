@@ -328,6 +328,11 @@ bool seccomp_is_there(void)
     return cached != NULL;
 }
 
+bool seccomp_is_default(cap_set caps)
+{
+    return cached && caps == cached_caps;
+}
+
 err *seccomp_builtin(cap_set caps, buf *out)
 {
     auto_free char *text = NULL;

@@ -11,6 +11,7 @@
 must_check err *seccomp_init(const char *path);
 void seccomp_done(void);
 bool seccomp_is_there(void);
+bool seccomp_is_default(cap_set caps); /* the set whose profile is kept ready */
 /* Appends the linux.seccomp object of the built-in profile for these capabilities. */
 must_check err *seccomp_builtin(cap_set caps, buf *out);
 /* The same for a profile that came with the request. */

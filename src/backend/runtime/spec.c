@@ -303,7 +303,7 @@ static void paths_write(buf *b, const char *key, const json_strs *asked,
 
 static err *seccomp_write(const spec_input *in, const security_opts *s, cap_set caps, buf *b)
 {
-    if (in->host->privileged || s->seccomp_unconfined ||
+    if (in->host->privileged || s->seccomp_unconfined || in->seccomp_bpf ||
         (!s->seccomp_profile && !seccomp_is_there()))
         return NULL;
     jw_key(b, "seccomp");
@@ -359,15 +359,31 @@ err *spec_build(const spec_input *in, buf *out, strv *warnings)
     if (!str_empty(in->config->domainname) && !mode_is_host(in->host->uts_mode))
         jw_str(out, "domainname", in->config->domainname);
     mounts_write(in, out);
-    if (in->host->annotations.n) {
-        jw_open(out, "annotations", '{');
-        for (size_t i = 0; i < in->host->annotations.n; i++)
-            jw_str(out, in->host->annotations.keys[i], in->host->annotations.values[i]);
-        jw_close(out, '}');
-    }
+    jw_open(out, "annotations", '{');
+    for (size_t i = 0; i < in->host->annotations.n; i++)
+        jw_str(out, in->host->annotations.keys[i], in->host->annotations.values[i]);
+    if (in->seccomp_bpf)
+        jw_str(out, "run.oci.seccomp_bpf_data", in->seccomp_bpf);
+    jw_close(out, '}');
     TRY(linux_write(in, &security, p.caps, out));
     jw_close(out, '}');
     return NULL;
+}
+
+bool spec_is_plain_seccomp(const host_config *host)
+{
+    security_opts security;
+    cap_set caps;
+    err *e = security_opts_parse(&host->security_opt, &security);
+
+    if (!e)
+        e = caps_for(host, host->privileged, NULL, &caps);
+    if (e) {
+        err_free(e);
+        return false;
+    }
+    return !host->privileged && !security.seccomp_unconfined && !security.seccomp_profile &&
+           seccomp_is_default(caps);
 }
 
 err *spec_validate(const container_config *config, const host_config *host, strv *warnings)
