@@ -14,6 +14,8 @@ typedef struct reference {
 
 /* ERR_INVALID "invalid reference format" and its like. */
 must_check err *reference_parse(const char *text, reference *ret);
+/* In place of the one it may have; ERR_INVALID "invalid tag format". */
+must_check err *reference_set_tag(reference *r, const char *tag);
 void reference_done(reference *r);
 /* "busybox" of docker.io/library/busybox, "ghcr.io/o/r" of others; caller frees. */
 char *reference_familiar_name(const reference *r);

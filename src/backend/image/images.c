@@ -230,8 +230,11 @@ err *image_find(const char *ref, image **ret_img)
 
     if (str_starts(ref, "sha256:"))
         return find_id(ref, ref + strlen("sha256:"), ret_img);
-    if (strlen(ref) == 64 && id_is_hex(ref))
-        return find_id(ref, ref, ret_img);
+    if (strlen(ref) == 64 && id_is_hex(ref)) {
+        auto_free char *id = xasprintf("sha256:%s", ref);
+
+        return find_id(id, ref, ret_img);
+    }
     e = reference_parse(ref, &r);
     if (!e) {
         familiar = reference_familiar(&r);
@@ -292,19 +295,27 @@ static err *check_tag(const reference *r)
     return NULL;
 }
 
-void image_tag(image *img, const char *repo, const char *tag, image_done *done, void *arg)
+static err *parse_new_name(const char *repo, const char *tag, char **ret_familiar)
 {
-    auto_free char *name = xasprintf("%s%s%s", repo, str_empty(tag) ? "" : ":", str_or(tag, ""));
-    auto_free char *familiar = NULL;
-    store_batch *b;
     reference r = {0};
-    err *e = reference_parse(name, &r);
+    err *e = reference_parse(repo, &r);
 
     if (!e)
         e = check_tag(&r);
+    if (!e && !str_empty(tag))
+        e = reference_set_tag(&r, tag);
     if (!e)
-        familiar = reference_familiar(&r);
+        *ret_familiar = reference_familiar(&r);
     reference_done(&r);
+    return e;
+}
+
+void image_tag(image *img, const char *repo, const char *tag, image_done *done, void *arg)
+{
+    auto_free char *familiar = NULL;
+    store_batch *b;
+    err *e = parse_new_name(repo, tag, &familiar);
+
     if (e) {
         done(arg, e);
         return;

@@ -142,20 +142,20 @@ static void on_imported(void *arg, void *st, err *e)
 
 static err *name_of(const import_opts *o, char **ret_name)
 {
-    auto_free char *text = NULL;
-    reference r;
+    reference r = {0};
+    err *e;
 
     if (str_empty(o->repo))
         return NULL;
-    text = xasprintf("%s%s%s", o->repo, str_empty(o->tag) ? "" : ":", str_or(o->tag, ""));
-    TRY(reference_parse(text, &r));
-    if (r.digest) {
-        reference_done(&r);
-        return err_new(ERR_INVALID, "cannot import digest reference");
-    }
-    *ret_name = reference_familiar(&r);
+    e = reference_parse(o->repo, &r);
+    if (!e && r.digest)
+        e = err_new(ERR_INVALID, "cannot import digest reference");
+    if (!e && !str_empty(o->tag))
+        e = reference_set_tag(&r, o->tag);
+    if (!e)
+        *ret_name = reference_familiar(&r);
     reference_done(&r);
-    return NULL;
+    return e;
 }
 
 static err *prepare(import *im, const import_opts *o)

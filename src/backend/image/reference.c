@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NAME_MAX_LENGTH = 255, TAG_MAX_LENGTH = 128, HEX_LENGTH = 64 };
+enum { NAME_MAX_LENGTH = 255, TAG_MAX_LENGTH = 128, HEX_LENGTH = 64, DIGEST_HEX_MIN = 32 };
 #define DEFAULT_DOMAIN "docker.io"
 
 static err *invalid(void)
@@ -146,20 +146,56 @@ static void split_domain(const char *name, reference *r)
     }
 }
 
+/* "name+name.name" before the colon of a digest. */
+static bool algorithm_is_fine(const char *p, size_t n)
+{
+    bool begins = true;
+
+    for (size_t i = 0; i < n; i++) {
+        bool joins = strchr("-_+.", p[i]) != NULL;
+
+        if (begins ? !isalpha((unsigned char)p[i]) : !joins && !isalnum((unsigned char)p[i]))
+            return false;
+        begins = joins;
+    }
+    return n && !begins;
+}
+
+/* Of well-formed digests only sha256 in lower case has a meaning here. */
+static err *check_digest(const char *digest)
+{
+    size_t n = strcspn(digest, ":"), hex;
+
+    if (digest_is_valid(digest))
+        return NULL;
+    if (!digest[n] || !algorithm_is_fine(digest, n))
+        return invalid();
+    hex = strspn(digest + n + 1, "0123456789abcdefABCDEF");
+    if (hex < DIGEST_HEX_MIN || digest[n + 1 + hex])
+        return invalid();
+    if (!str_starts(digest, "sha256:"))
+        return err_new(ERR_INVALID, "unsupported digest algorithm");
+    return err_new(ERR_INVALID, hex == HEX_LENGTH ? "invalid checksum digest format"
+                                                  : "invalid checksum digest length");
+}
+
+/* What looks like a domain and is none may still be the beginning of a path: foo_bar.com/x. */
+static bool domain_or_path(const char *domain)
+{
+    return domain_is_fine(domain) || component_is_fine(domain, strlen(domain));
+}
+
 static err *check(const reference *r)
 {
     if (has_upper(r->path, strlen(r->path)))
         return err_new(ERR_INVALID,
                        "invalid reference format: repository name (%s) must be lowercase", r->path);
-    if (!domain_is_fine(r->domain) || !path_is_fine(r->path) || (r->tag && !tag_is_fine(r->tag)))
+    if (!domain_or_path(r->domain) || !path_is_fine(r->path) || (r->tag && !tag_is_fine(r->tag)))
         return invalid();
-    if (r->digest && !digest_is_valid(r->digest))
-        return invalid();
-    if (strlen(r->path) + strlen(r->domain) + 1 > NAME_MAX_LENGTH)
-        return err_new(
-            ERR_INVALID,
-            "invalid reference format: repository name must not be more than 255 characters");
-    return NULL;
+    if (strlen(r->path) > NAME_MAX_LENGTH)
+        return err_new(ERR_INVALID, "repository name must not be more than %d characters",
+                       NAME_MAX_LENGTH);
+    return r->digest ? check_digest(r->digest) : NULL;
 }
 
 err *reference_parse(const char *text, reference *ret)
@@ -189,6 +225,15 @@ err *reference_parse(const char *text, reference *ret)
     else
         *ret = r;
     return e;
+}
+
+err *reference_set_tag(reference *r, const char *tag)
+{
+    if (!tag_is_fine(tag))
+        return err_new(ERR_INVALID, "invalid tag format");
+    free(r->tag);
+    r->tag = xstrdup(tag);
+    return NULL;
 }
 
 void reference_done(reference *r)

@@ -155,7 +155,7 @@ static void test_import_refused(void **state)
     } bad[] = {
         {{"UPPER", "", "", "", NULL},
          "invalid reference format: repository name (library/UPPER) must be lowercase"},
-        {{"a", "b c", "", "", NULL}, "invalid reference format"},
+        {{"a", "b c", "", "", NULL}, "invalid tag format"},
         {{"a@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "", "", "",
           NULL},
          "cannot import digest reference"},
