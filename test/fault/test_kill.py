@@ -3,6 +3,7 @@ import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import threading
 import time
@@ -226,25 +227,36 @@ def test_corrupt_state_is_set_aside(up):
     stop_clean(up)
 
 
-def test_hundred_cycles_leave_nothing(up):
+def rows(d):
+    """How many containers, states and endpoints the database of a stopped daemon holds."""
+    db = sqlite3.connect(os.path.join(d.data, "state.db"))
+    try:
+        return [db.execute("SELECT count(*) FROM " + table).fetchone()[0]
+                for table in ("containers", "container_state", "endpoints")]
+    finally:
+        db.close()
+
+
+def test_thousand_cycles_leave_nothing(up):
     """Descriptors, mounts, links, cgroups, processes and rows are as before."""
-    cycles = int(os.environ.get("BERTH_CYCLES", "100"))
+    cycles = int(os.environ.get("BERTH_CYCLES", "1000"))
+    ids = []
 
     def census():
-        pid = subprocess.run(["pgrep", "-f", up.socket], capture_output=True, text=True).stdout.split()[0]
-        return len(os.listdir("/proc/%s/fd" % pid)), len(up.mounts()), up.links(), up.processes()
+        return len(os.listdir("/proc/%d/fd" % up.process.pid)), len(up.mounts()), up.links(), up.processes()
 
     def cycle(network):
         status, answer = up.json("POST", "/containers/create", {"Image": "busybox", "Cmd": ["true"],
                                                                 "HostConfig": {"NetworkMode": network}})
         assert status == 201, answer
         cid = answer["Id"]
+        ids.append(cid)
         assert up.api("POST", "/containers/%s/start" % cid)[0] == 204
         assert up.json("POST", "/containers/%s/wait" % cid) == (200, {"StatusCode": 0})
         assert up.api("DELETE", "/containers/%s" % cid)[0] == 204
 
-    cycle("bridge")
-    cycle("none")
+    for network in ("bridge", "none", "bridge", "none"):
+        cycle(network)
     assert until(lambda: not up.links())
     before = census()
     for i in range(cycles):
@@ -252,4 +264,8 @@ def test_hundred_cycles_leave_nothing(up):
     assert until(lambda: census() == before), (before, census())
     assert not os.listdir(os.path.join(up.data, "containers"))
     assert not os.listdir(os.path.join(up.run, "containers"))
+    assert not os.listdir(os.path.join(up.run, "netns"))
+    up.seen = ids
+    assert not up.cgroups()
     stop_clean(up)
+    assert rows(up) == [0, 0, 0]

@@ -50,7 +50,7 @@ class Daemon:
         if not os.path.exists(config):
             with open(config, "w") as f:
                 f.write("{}")
-        argv = ["nsenter", "--net=/run/netns/" + self.netns, BERTHD, "-H", "unix://" + self.socket, "--data-root", self.data,
+        argv = ["nsenter", "--net=/run/netns/" + self.netns, "--", BERTHD, "-H", "unix://" + self.socket, "--data-root", self.data,
                 "--exec-root", self.run, "--config-file", config, *self.args, *more]
         environment = dict(os.environ)
         options = [o for o in environment.get("ASAN_OPTIONS", "").split(":") if o and not o.startswith("detect_leaks")]
