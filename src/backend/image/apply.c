@@ -271,7 +271,7 @@ static err *make_file(applier *ap, const tar_member *m, int dir, const char *nam
 
     if (fd < 0)
         return err_errno(errno, "create %s", m->path);
-    m->write_data(m->data_arg, fd);
+    TRY(err_wrap(m->write_data(m->data_arg, fd), "%s", m->path));
     if (ftruncate(fd, m->size > 0 ? m->size : 0) < 0) /* a hole at the end is no data */
         return err_errno(errno, "write %s", m->path);
     ap->bytes += m->size > 0 ? (uint64_t)m->size : 0;

@@ -8,16 +8,16 @@
 #include <sys/stat.h>
 #include <time.h>
 
+typedef void xattr_seen(void *ctx, const char *name, const void *value, size_t n);
+
 typedef struct tar_member {
     const char *path, *hardlink, *symlink;
     mode_t mode;
     int64_t uid, gid, major, minor, size;
     struct timespec mtime;
-    void (*write_data)(void *arg, int fd);
+    err *(*write_data)(void *arg, int fd);
     void *data_arg;
-    void (*each_xattr)(void *arg,
-                       void (*set)(void *ctx, const char *name, const void *value, size_t n),
-                       void *ctx);
+    void (*each_xattr)(void *arg, xattr_seen *seen, void *ctx);
     void *xattr_arg;
 } tar_member;
 

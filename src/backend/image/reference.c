@@ -121,15 +121,22 @@ static bool has_upper(const char *s, size_t n)
 }
 
 /* The first component is a domain when it cannot be part of a path. */
-static void split_domain(const char *name, reference *r)
+static bool begins_with_domain(const char *name)
 {
     const char *slash = strchr(name, '/');
     size_t n = slash ? (size_t)(slash - name) : 0;
 
-    if (slash && (memchr(name, '.', n) || memchr(name, ':', n) ||
-                  (n == 9 && memcmp(name, "localhost", 9) == 0) || has_upper(name, n))) {
+    return slash && (memchr(name, '.', n) || memchr(name, ':', n) ||
+                     (n == 9 && memcmp(name, "localhost", 9) == 0) || has_upper(name, n));
+}
+
+static void split_domain(const char *name, reference *r)
+{
+    if (begins_with_domain(name)) {
+        size_t n = strcspn(name, "/");
+
         r->domain = xstrndup(name, n);
-        r->path = xstrdup(slash + 1);
+        r->path = xstrdup(name + n + 1);
     } else {
         r->domain = xstrdup(DEFAULT_DOMAIN);
         r->path = xstrdup(name);
@@ -245,11 +252,16 @@ void reference_done(reference *r)
     *r = (reference){0};
 }
 
+/* Never shorter than what gives the same reference again. */
 char *reference_familiar_name(const reference *r)
 {
+    const char *name = r->path;
+
     if (!str_eq(r->domain, DEFAULT_DOMAIN))
         return xasprintf("%s/%s", r->domain, r->path);
-    return xstrdup(str_starts(r->path, "library/") ? r->path + 8 : r->path);
+    if (str_starts(name, "library/") && !strchr(name + 8, '/'))
+        return xstrdup(name + 8);
+    return begins_with_domain(name) ? xasprintf("%s/%s", DEFAULT_DOMAIN, name) : xstrdup(name);
 }
 
 char *reference_familiar(const reference *r)

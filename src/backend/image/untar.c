@@ -5,12 +5,10 @@
  * whiteouts), "plain" the same where whiteouts are ordinary names, "members" takes out files for a
  * load; all tell the archive's digests.  The first thing it does with bytes it was given happens
  * without network, without capabilities it does not need, inside a chroot, and by openat2. */
-#include "apply.h"
+#include "member.h"
 #include <berth/mem.h>
 #include <berth/str.h>
 #include <berth/untar.h>
-#include <archive.h>
-#include <archive_entry.h>
 #include <errno.h>
 #include <linux/capability.h>
 #include <nettle/sha2.h>
@@ -165,77 +163,21 @@ static struct archive *open_tar(source *s)
 {
     struct archive *a = archive_read_new();
 
-    archive_read_support_format_tar(a);
-    archive_read_support_format_empty(a);
-    archive_read_set_options(a, "hdrcharset=BINARY");
+    member_formats(a);
     if (archive_read_open(a, s, NULL, read_plain, NULL) != ARCHIVE_OK)
         die("not a tar archive: %s", archive_error_string(a));
     return a;
 }
 
-static void write_data(void *arg, int fd)
+static void apply_entry(applier *ap, struct archive *a, struct archive_entry *entry)
 {
-    struct archive *a = arg;
-    const void *block;
-    size_t n;
-    la_int64_t offset;
-    int rc;
+    tar_member m;
+    err *e = member_of(a, entry, &m);
 
-    while ((rc = archive_read_data_block(a, &block, &n, &offset)) == ARCHIVE_OK) {
-        for (size_t done = 0; done < n;) {
-            ssize_t w = pwrite(fd, (const char *)block + done, n - done, offset + (la_int64_t)done);
-
-            if (w < 0 && errno == EINTR)
-                continue;
-            if (w < 0)
-                die("write: %s", strerrordesc_np(errno));
-            done += (size_t)w;
-        }
-    }
-    if (rc != ARCHIVE_EOF)
-        die("unexpected EOF: %s", archive_error_string(a));
-}
-
-static void each_xattr(void *arg,
-                       void (*set)(void *ctx, const char *name, const void *value, size_t n),
-                       void *ctx)
-{
-    struct archive_entry *e = arg;
-    const char *name;
-    const void *value;
-    size_t n;
-
-    archive_entry_xattr_reset(e);
-    while (archive_entry_xattr_next(e, &name, &value, &n) == ARCHIVE_OK)
-        set(ctx, name, value, n);
-}
-
-static void apply_entry(applier *ap, struct archive *a, struct archive_entry *e)
-{
-    const char *hardlink = archive_entry_hardlink(e);
-    tar_member m = {
-        .path = archive_entry_pathname(e),
-        .hardlink = hardlink,
-        .symlink = archive_entry_symlink(e),
-        .mode = archive_entry_mode(e),
-        .uid = archive_entry_uid(e),
-        .gid = archive_entry_gid(e),
-        .mtime = {archive_entry_mtime(e), archive_entry_mtime_nsec(e)},
-        .major = archive_entry_rdevmajor(e),
-        .minor = archive_entry_rdevminor(e),
-        .size = archive_entry_size(e),
-        .write_data = write_data,
-        .data_arg = a,
-        .each_xattr = each_xattr,
-        .xattr_arg = e,
-    };
-    err *error;
-
-    if (!m.path)
-        die("an entry has no name");
-    error = applier_apply(ap, &m);
-    if (error)
-        die("%s", err_message(error));
+    if (!e)
+        e = applier_apply(ap, &m);
+    if (e)
+        die("%s", err_message(e));
 }
 
 static void hex_digest(struct sha256_ctx *ctx, char out[65])
