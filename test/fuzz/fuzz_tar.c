@@ -41,8 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     if (archive_read_open_memory(a, data, n) == ARCHIVE_OK)
         apply_all(a, root);
     archive_read_free(a);
-    if (chdir("/") < 0 || tree_remove(dest) ||
-        rmdir(base) < 0) /* fails when anything was made beside dest */
-        abort();
+    if (fchdir(home) < 0 || tree_remove(dest) || rmdir(base) < 0)
+        abort(); /* something is beside dest */
     return 0;
 }

@@ -151,8 +151,8 @@ static void volumes(const char *rest, image_run_config *config, arena *a)
         json_strs_add(&config->volumes, a, list.v[i]);
 }
 
-/* HEALTHCHECK [--interval=D --timeout=D --start-period=D --start-interval=D --retries=N] NONE|CMD
- * ... */
+/* HEALTHCHECK [--interval=D --timeout=D --start-period=D --start-interval=D --retries=N] CMD ...,
+ * or NONE. */
 static err *health(const char *rest, image_run_config *config, arena *a)
 {
     healthcheck *h = arena_alloc(a, sizeof(*h));
