@@ -43,6 +43,8 @@ void http_server_set_routes(http_server *s, const route *const *tables);
  * group names the owner group of unix sockets. */
 must_check err *http_server_listen(http_server *s, const char *address, const char *group,
                                    http_tls *tls);
+/* While paused nobody is accepted: who connects waits in the backlog. */
+void http_server_pause(http_server *s, bool paused);
 unsigned http_server_port(
     const http_server *s); /* of the first TCP listener, 0 when there is none */
 /* Stop accepting, end idle connections and streams; done(arg) when all are gone or after grace_ms.

@@ -33,6 +33,20 @@ typedef struct runtime_extra {
 must_check err *runtimes_init(const char *root_dir, const runtime_extra *extra, size_t n_extra,
                               const char *default_name);
 void runtimes_done(void);
+
+/* The same in steps, for a start that does not wait and for a reload.  A set is of one thread at a
+ * time. */
+typedef struct runtime_set runtime_set;
+must_check err *runtime_set_new(const char *root_dir, const runtime_extra *extra, size_t n_extra,
+                                runtime_set **ret_set); /* starts the probes; any thread */
+/* Waits for no other probe than the choice needs; "" takes the first that works.  Any thread. */
+must_check err *runtime_set_choose(runtime_set *s, const char *default_name);
+/* Loop thread, or before it runs: this is what there is from now on.  What was adopted before stays
+ * until runtimes_done.  Once chosen, a job waits for the probes still out. */
+void runtimes_adopt(runtime_set *s);
+must_check err *runtimes_choose(const char *default_name); /* in the adopted set */
+void runtime_set_free(runtime_set *s);                     /* one that was not adopted */
+
 /* The path of berth-monitor: where the daemon found it; else beside this program.  Set it before
  * runtimes_init; runtime_argv needs it where a runtime must not see the unified cgroup mount. */
 void runtime_set_monitor_program(const char *path);

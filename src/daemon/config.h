@@ -3,6 +3,7 @@
 #define BERTH_DAEMON_CONFIG_H
 
 #include <berth/arena.h>
+#include <berth/buf.h>
 #include <berth/err.h>
 #include <berth/json.h>
 #include <berth/str.h>
@@ -13,15 +14,16 @@ typedef struct config {
         log_opt;
     char *group, *config_file, *data_root, *exec_root, *pidfile, *log_level, *log_format;
     char *tlscacert, *tlscert, *tlskey, *default_runtime, *log_driver, *cgroup_parent, *init_path,
-        *bip, *fixed_cidr, *default_gateway, *bridge;
+        *bip, *fixed_cidr, *default_gateway, *bridge, *storage_driver;
     bool debug, tls, tlsverify, init, live_restore, icc, ip_masq, ip_forward, iptables;
     bool validate, version, help;
     int64_t shutdown_timeout, mtu;
     /* taken apart from the lists above and from the file's objects */
     json_map log_opts;
-    json_list runtimes; /* of runtime_setting */
-    json_list ulimits;  /* of ulimit */
-    strv set_by_flag, set_by_file;
+    json_list runtimes;            /* of runtime_setting */
+    json_list ulimits;             /* of ulimit */
+    strv set_by_flag, set_by_file; /* names of options */
+    strv conflicts;                /* "key: (from flag: x, from file: y)" */
 } config;
 
 typedef struct runtime_setting {
@@ -37,7 +39,10 @@ must_check err *config_read(int argc, char **argv, config *ret, bool *ret_usage)
 void config_done(config *c);
 void config_print_help(void);
 
-/* ---- between options.c and file.c ---- */
+/* Options that may not change in a running daemon and differ between the two, as "a, b". */
+void config_fixed_changes(const config *was, const config *now, buf *ret_names);
+
+/* ---- between options.c, file.c and check.c ---- */
 typedef enum option_kind { OPTION_STR, OPTION_BOOL, OPTION_INT, OPTION_LIST } option_kind;
 typedef struct option {
     const char *name; /* of the flag; NULL ends the table */
@@ -50,6 +55,12 @@ typedef struct option {
 } option;
 extern const option options[];
 must_check err *option_set(config *c, const option *o, const char *value);
+must_check /* A flag or a key of dockerd's that does nothing here. */
+    bool
+    config_is_refused(const char *name);
+must_check err *options_expand(config *c);
+must_check err *options_check(config *c);
+void options_complete(config *c);
 must_check err *config_read_file(config *c, const char *path, bool must_exist);
 must_check err *runtime_add(config *c, const char *name, const char *path, const json_strs *args);
 must_check err *ulimit_add(config *c, const char *name, int64_t soft, int64_t hard);

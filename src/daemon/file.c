@@ -12,70 +12,84 @@
 
 enum { FILE_MAX_BYTES = 1 << 20 };
 
-/* Keys that dockerd has and this daemon has not. */
-static const char *const unsupported[] = {
-    "allow-direct-routing",
-    "allow-nondistributable-artifacts",
-    "api-cors-header",
-    "authorization-plugins",
-    "bip6",
-    "bridge-accept-fwmark",
-    "builder",
-    "cdi-spec-dirs",
-    "containerd",
-    "containerd-namespace",
-    "containerd-plugins-namespace",
-    "cpu-rt-period",
-    "cpu-rt-runtime",
-    "cri-containerd",
-    "default-address-pools",
-    "default-cgroupns-mode",
-    "default-gateway-v6",
-    "default-ipc-mode",
-    "default-network-opts",
-    "default-shm-size",
-    "experimental",
-    "features",
-    "firewall-backend",
-    "fixed-cidr-v6",
-    "host-gateway-ip",
-    "host-gateway-ips",
-    "http-proxy",
-    "https-proxy",
-    "insecure-registries",
-    "ip",
-    "ip-forward-no-drop",
-    "ip6tables",
-    "ipv6",
-    "max-concurrent-downloads",
-    "max-concurrent-uploads",
-    "max-download-attempts",
-    "metrics-addr",
-    "min-api-version",
-    "network-control-plane-mtu",
-    "network-diagnostic-port",
-    "no-new-privileges",
-    "no-proxy",
-    "node-generic-resources",
-    "oom-score-adjust",
-    "proxies",
-    "raw-logs",
-    "registry-mirrors",
-    "rootless",
-    "seccomp-profile",
-    "selinux-enabled",
-    "storage-driver",
-    "storage-opts",
-    "swarm-default-advertise-addr",
-    "userland-proxy",
-    "userland-proxy-path",
-    "userns-remap",
-};
+/* Flags and keys that dockerd has and this daemon has not. */
+static const char *const refused[] = {"allow-direct-routing",
+                                      "allow-nondistributable-artifacts",
+                                      "api-cors-header",
+                                      "authorization-plugin",
+                                      "authorization-plugins",
+                                      "bip6",
+                                      "bridge-accept-fwmark",
+                                      "builder",
+                                      "cdi-spec-dir",
+                                      "cdi-spec-dirs",
+                                      "cluster-advertise",
+                                      "cluster-store",
+                                      "cluster-store-opt",
+                                      "containerd",
+                                      "containerd-namespace",
+                                      "containerd-plugins-namespace",
+                                      "cpu-rt-period",
+                                      "cpu-rt-runtime",
+                                      "cri-containerd",
+                                      "default-address-pool",
+                                      "default-address-pools",
+                                      "default-cgroupns-mode",
+                                      "default-gateway-v6",
+                                      "default-ipc-mode",
+                                      "default-network-opt",
+                                      "default-network-opts",
+                                      "default-shm-size",
+                                      "default-stop-timeout",
+                                      "deprecated-key-path",
+                                      "experimental",
+                                      "feature",
+                                      "features",
+                                      "firewall-backend",
+                                      "fixed-cidr-v6",
+                                      "graph",
+                                      "host-gateway-ip",
+                                      "host-gateway-ips",
+                                      "http-proxy",
+                                      "https-proxy",
+                                      "insecure-registries",
+                                      "insecure-registry",
+                                      "ip",
+                                      "ip-forward-no-drop",
+                                      "ip6tables",
+                                      "ipv6",
+                                      "max-concurrent-downloads",
+                                      "max-concurrent-uploads",
+                                      "max-download-attempts",
+                                      "metrics-addr",
+                                      "min-api-version",
+                                      "network-control-plane-mtu",
+                                      "network-diagnostic-port",
+                                      "no-new-privileges",
+                                      "no-proxy",
+                                      "node-generic-resource",
+                                      "node-generic-resources",
+                                      "nri-opts",
+                                      "oom-score-adjust",
+                                      "proxies",
+                                      "raw-logs",
+                                      "registry-mirror",
+                                      "registry-mirrors",
+                                      "restart",
+                                      "rootless",
+                                      "seccomp-profile",
+                                      "selinux-enabled",
+                                      "storage-opt",
+                                      "storage-opts",
+                                      "swarm-default-advertise-addr",
+                                      "userland-proxy",
+                                      "userland-proxy-path",
+                                      "userns-remap"};
 
-static bool is_unsupported(const char *key)
+bool config_is_refused(const char *name)
 {
-    for (size_t i = 0; i < COUNT(unsupported); i++)
-        if (str_eq(unsupported[i], key))
+    for (size_t i = 0; i < COUNT(refused); i++)
+        if (str_eq(refused[i], name))
             return true;
     return false;
 }
@@ -107,6 +121,11 @@ static err *take_list(config *c, const option *o, const cJSON *value)
     return NULL;
 }
 
+static bool is_whole(double n)
+{
+    return n >= -9e15 && n <= 9e15 && n == (double)(int64_t)n;
+}
+
 static err *take_plain(config *c, const option *o, const cJSON *value)
 {
     char number[32];
@@ -119,8 +138,8 @@ static err *take_plain(config *c, const option *o, const cJSON *value)
             return bad(value->string, "true or false");
         return option_set(c, o, cJSON_IsTrue(value) ? "true" : "false");
     case OPTION_INT:
-        if (!cJSON_IsNumber(value))
-            return bad(value->string, "a number");
+        if (!cJSON_IsNumber(value) || !is_whole(value->valuedouble))
+            return bad(value->string, "a whole number");
         snprintf(number, sizeof(number), "%.0f", value->valuedouble);
         return option_set(c, o, number);
     case OPTION_STR:
@@ -172,10 +191,87 @@ static err *take_ulimits(config *c, const cJSON *value)
         const cJSON *soft = cJSON_GetObjectItem(item, "Soft"),
                     *hard = cJSON_GetObjectItem(item, "Hard");
 
-        if (!cJSON_IsNumber(soft) || !cJSON_IsNumber(hard))
+        if (!cJSON_IsNumber(soft) || !cJSON_IsNumber(hard) || !is_whole(soft->valuedouble) ||
+            !is_whole(hard->valuedouble))
             return bad("default-ulimits", "an object of {Name, Soft, Hard}");
         TRY(ulimit_add(c, item->string, (int64_t)soft->valuedouble, (int64_t)hard->valuedouble));
     }
+    return NULL;
+}
+
+/* ---- the same key as a flag ---- */
+
+static void say_list(const strv *list, buf *out)
+{
+    buf_char(out, '[');
+    for (size_t i = 0; i < list->n; i++)
+        buf_printf(out, "%s%s", i ? " " : "", list->v[i]);
+    buf_char(out, ']');
+}
+
+static void say_flag(const config *c, const option *o, buf *out)
+{
+    const void *at = (const char *)c + o->offset;
+
+    switch (o->kind) {
+    case OPTION_STR:
+        buf_str(out, *(char *const *)at);
+        break;
+    case OPTION_BOOL:
+        buf_str(out, *(const bool *)at ? "true" : "false");
+        break;
+    case OPTION_INT:
+        buf_printf(out, "%lld", (long long)*(const int64_t *)at);
+        break;
+    case OPTION_LIST:
+        say_list(at, out);
+        break;
+    }
+}
+
+/* As Go prints it: [a b], map[k:v]. */
+static void say_json(const cJSON *value, buf *out)
+{
+    const cJSON *item;
+
+    if (cJSON_IsString(value)) {
+        buf_str(out, value->valuestring);
+    } else if (cJSON_IsBool(value)) {
+        buf_str(out, cJSON_IsTrue(value) ? "true" : "false");
+    } else if (cJSON_IsNumber(value)) {
+        buf_printf(out, "%.15g", value->valuedouble);
+    } else if (cJSON_IsArray(value) || cJSON_IsObject(value)) {
+        buf_str(out, cJSON_IsArray(value) ? "[" : "map[");
+        cJSON_ArrayForEach (item, value) {
+            if (item != value->child)
+                buf_char(out, ' ');
+            if (cJSON_IsObject(value))
+                buf_printf(out, "%s:", item->string);
+            say_json(item, out);
+        }
+        buf_char(out, ']');
+    } else {
+        buf_str(out, "<nil>");
+    }
+}
+
+static void note_conflict(config *c, const option *o, const cJSON *value)
+{
+    auto_buf flag = {0}, file = {0};
+
+    say_flag(c, o, &flag);
+    say_json(value, &file);
+    strv_pushf(&c->conflicts, "%s: (from flag: %s, from file: %s)", value->string,
+               flag.data ? flag.data : "", file.data ? file.data : "");
+}
+
+/* ---- keys ---- */
+
+static const option *by_flag(const char *name)
+{
+    for (const option *o = options; o->name; o++)
+        if (str_eq(o->name, name))
+            return o;
     return NULL;
 }
 
@@ -194,19 +290,23 @@ static err *take_key(config *c, const cJSON *value, buf *unknown)
             continue;
         if (!cJSON_IsObject(value))
             return bad(value->string, "an object");
-        if (objects[i].flag)
-            strv_push(&c->set_by_file, objects[i].flag);
+        if (objects[i].flag && strv_has(&c->set_by_flag, objects[i].flag)) {
+            note_conflict(c, by_flag(objects[i].flag), value);
+            return NULL;
+        }
         return objects[i].read(c, value);
     }
-    if (is_unsupported(value->string))
+    if (config_is_refused(value->string))
         return err_new(ERR_UNSUPPORTED, "the directive %s is not supported", value->string);
     if (!o) {
         buf_printf(unknown, "%s%s", unknown->len ? ", " : "", value->string);
         return NULL;
     }
+    if (strv_has(&c->set_by_flag, o->name)) {
+        note_conflict(c, o, value);
+        return NULL;
+    }
     strv_push(&c->set_by_file, o->name);
-    if (strv_has(&c->set_by_flag, o->name))
-        return NULL; /* told as a conflict, with all others */
     return take_plain(c, o, value);
 }
 

@@ -2,7 +2,6 @@
  *
  * Names, defaults and words are dockerd's, so that an existing unit file and daemon.json work. */
 #include "config.h"
-#include <berth/log.h>
 #include <berth/mem.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +10,7 @@
 #define AT(member) offsetof(config, member)
 
 const option options[] = {
-    {"add-runtime", 0, "", OPTION_LIST, AT(add_runtime), false,
+    {"add-runtime", 0, "", OPTION_LIST, AT(add_runtime), true,
      "Register an additional OCI runtime (name=path)"},
     {"bip", 0, NULL, OPTION_STR, AT(bip), false, "Address of the default bridge, in CIDR form"},
     {"bridge", 'b', NULL, OPTION_STR, AT(bridge), false,
@@ -60,6 +59,8 @@ const option options[] = {
     {"pidfile", 'p', NULL, OPTION_STR, AT(pidfile), false, "File for the daemon's pid"},
     {"shutdown-timeout", 0, NULL, OPTION_INT, AT(shutdown_timeout), true,
      "Seconds a shutdown may take"},
+    {"storage-driver", 's', NULL, OPTION_STR, AT(storage_driver), false,
+     "Storage driver (overlay2 alone)"},
     {"tls", 0, NULL, OPTION_BOOL, AT(tls), false, "TLS on TCP listeners"},
     {"tlscacert", 0, NULL, OPTION_STR, AT(tlscacert), false,
      "Trust client certificates of this CA"},
@@ -138,36 +139,61 @@ static const option *by_letter(char letter)
     return NULL;
 }
 
-/* One argument, with its value in it or behind it. */
-static err *take_argument(config *c, char ***cursor)
+static err *refuse_name(const char *name, size_t n)
 {
-    const char *arg = *(*cursor)++, *value = NULL;
-    const option *o;
+    auto_free char *flag = xstrndup(name, n);
 
-    if (str_starts(arg, "--")) {
-        size_t n = strcspn(arg + 2, "=");
+    if (config_is_refused(flag))
+        return err_new(ERR_UNSUPPORTED, "the flag --%s is not supported", flag);
+    return err_new(ERR_INVALID, "unknown flag: --%s", flag);
+}
 
-        o = by_name(arg + 2, n);
-        if (!o)
-            return err_new(ERR_INVALID, "unknown flag: --%.*s", (int)n, arg + 2);
-        value = arg[2 + n] ? arg + 3 + n : NULL;
-    } else {
-        o = by_letter(arg[1]);
-        if (!o)
-            return err_new(ERR_INVALID, "unknown shorthand flag: '%c' in %s", arg[1], arg);
-        value = arg[2] ? arg + 2 + (arg[2] == '=') : NULL;
-    }
-    if (!value && o->kind == OPTION_BOOL)
-        value = "true";
-    if (!value)
-        value = *(*cursor);
-    if (!value)
-        return err_new(ERR_INVALID, "flag needs an argument: %s", arg);
-    if (value == **cursor)
-        (*cursor)++;
+static err *set_flag(config *c, const option *o, const char *value)
+{
     if (!strv_has(&c->set_by_flag, o->name))
         strv_push(&c->set_by_flag, o->name);
     return option_set(c, o, value);
+}
+
+/* --name, --name=value, --name value */
+static err *take_long(config *c, char ***cursor)
+{
+    const char *arg = *(*cursor)++;
+    size_t n = strcspn(arg + 2, "=");
+    const option *o = by_name(arg + 2, n);
+
+    if (!o)
+        return refuse_name(arg + 2, n);
+    if (arg[2 + n])
+        return set_flag(c, o, arg + 3 + n);
+    if (o->kind == OPTION_BOOL)
+        return set_flag(c, o, "true");
+    if (!**cursor)
+        return err_new(ERR_INVALID, "flag needs an argument: %s", arg);
+    return set_flag(c, o, *(*cursor)++);
+}
+
+/* -D, -lvalue, -l=value, -l value; switches may share a dash with what follows. */
+static err *take_short(config *c, char ***cursor)
+{
+    const char *arg = *(*cursor)++;
+
+    for (const char *at = arg + 1; *at; at++) {
+        const option *o = by_letter(*at);
+
+        if (!o)
+            return err_new(ERR_INVALID, "unknown shorthand flag: '%c' in %s", *at, arg);
+        if (at[1] == '=')
+            return set_flag(c, o, at + 2);
+        if (o->kind != OPTION_BOOL && at[1])
+            return set_flag(c, o, at + 1);
+        if (o->kind != OPTION_BOOL && !**cursor)
+            return err_new(ERR_INVALID, "flag needs an argument: '%c' in %s", *at, arg);
+        if (o->kind != OPTION_BOOL)
+            return set_flag(c, o, *(*cursor)++);
+        TRY(set_flag(c, o, "true"));
+    }
+    return NULL;
 }
 
 static err *read_arguments(config *c, char **argv)
@@ -177,7 +203,7 @@ static err *read_arguments(config *c, char **argv)
     while (*cursor) {
         if ((*cursor)[0] != '-' || !(*cursor)[1])
             return err_new(ERR_INVALID, "\"berthd\" accepts no arguments: %s", *cursor);
-        TRY(take_argument(c, &cursor));
+        TRY(str_starts(*cursor, "--") ? take_long(c, &cursor) : take_short(c, &cursor));
     }
     return NULL;
 }
@@ -201,155 +227,16 @@ static void defaults(config *c)
 /* The same key in two places: which one counts would be a guess. */
 static err *conflicts(const config *c)
 {
-    auto_buf both = {0};
+    auto_buf all = {0};
 
-    for (size_t i = 0; i < c->set_by_flag.n; i++)
-        if (strv_has(&c->set_by_file, c->set_by_flag.v[i]))
-            buf_printf(&both, "%s%s", both.len ? ", " : "", c->set_by_flag.v[i]);
-    if (!both.len)
+    for (size_t i = 0; i < c->conflicts.n; i++)
+        buf_printf(&all, "%s%s", i ? ", " : "", c->conflicts.v[i]);
+    if (!all.len)
         return NULL;
     return err_new(ERR_INVALID,
-                   "unable to configure the Docker daemon with file %s: the following directives "
-                   "are specified both as a "
-                   "flag and in the configuration file: %s",
-                   c->config_file, both.data);
-}
-
-static bool split_pair(const char *text, char **ret_key, const char **ret_value)
-{
-    const char *eq = strchr(text, '=');
-
-    if (!eq || eq == text)
-        return false;
-    *ret_key = xstrndup(text, (size_t)(eq - text));
-    *ret_value = eq + 1;
-    return true;
-}
-
-static err *expand_log_opts(config *c)
-{
-    for (size_t i = 0; i < c->log_opt.n; i++) {
-        auto_free char *key = NULL;
-        const char *value;
-
-        if (!split_pair(c->log_opt.v[i], &key, &value))
-            return err_new(ERR_INVALID, "invalid log-opt (%s): must be formatted 'opt=value'",
-                           c->log_opt.v[i]);
-        json_map_set(&c->log_opts, c->arena, key, value);
-    }
-    for (size_t i = 0; i < c->log_opts.n; i++) {
-        const char *key = c->log_opts.keys[i];
-
-        if (!str_eq(key, "max-size") && !str_eq(key, "max-file") && !str_eq(key, "compress"))
-            return err_new(ERR_INVALID, "unknown log opt '%s' for json-file log driver", key);
-    }
-    return NULL;
-}
-
-err *runtime_add(config *c, const char *name, const char *path, const json_strs *args)
-{
-    static const json_type type = {.size = sizeof(runtime_setting)};
-    runtime_setting *rt;
-
-    if (*path != '/')
-        return err_new(ERR_INVALID, "runtime %s: its path must be absolute: %s", name, path);
-    rt = json_list_add(&c->runtimes, c->arena, &type);
-    rt->name = arena_strdup(c->arena, name);
-    rt->path = arena_strdup(c->arena, path);
-    for (size_t i = 0; args && i < args->n; i++)
-        json_strs_add(&rt->args, c->arena, args->v[i]);
-    return NULL;
-}
-
-err *ulimit_add(config *c, const char *name, int64_t soft, int64_t hard)
-{
-    struct ulimit_row {
-        char *name;
-        int64_t hard, soft;
-    } * u;
-    static const json_type type = {.size = sizeof(struct ulimit_row)};
-
-    if (hard >= 0 && soft > hard)
-        return err_new(ERR_INVALID,
-                       "ulimit soft limit must be less than or equal to hard limit: %lld > %lld",
-                       (long long)soft, (long long)hard);
-    u = json_list_add(&c->ulimits, c->arena, &type);
-    u->name = arena_strdup(c->arena, name);
-    u->hard = hard;
-    u->soft = soft;
-    return NULL;
-}
-
-static err *expand_lists(config *c)
-{
-    TRY(expand_log_opts(c));
-    for (size_t i = 0; i < c->add_runtime.n; i++) {
-        auto_free char *name = NULL;
-        const char *path;
-
-        if (!split_pair(c->add_runtime.v[i], &name, &path))
-            return err_new(ERR_INVALID,
-                           "invalid runtime argument: %s, it must be formatted 'name=path'",
-                           c->add_runtime.v[i]);
-        TRY(runtime_add(c, name, path, NULL));
-    }
-    for (size_t i = 0; i < c->default_ulimit.n; i++) {
-        auto_free char *name = NULL, *soft = NULL;
-        const char *value, *colon;
-        int64_t s, h;
-
-        if (!split_pair(c->default_ulimit.v[i], &name, &value))
-            return err_new(ERR_INVALID, "invalid ulimit argument: %s", c->default_ulimit.v[i]);
-        colon = strchr(value, ':');
-        soft = xstrndup(value, colon ? (size_t)(colon - value) : strlen(value));
-        if (!str_to_int64(soft, &s) || (colon && !str_to_int64(colon + 1, &h)))
-            return err_new(ERR_INVALID, "invalid ulimit argument: %s", c->default_ulimit.v[i]);
-        TRY(ulimit_add(c, name, s, colon ? h : s));
-    }
-    return NULL;
-}
-
-static err *check(config *c)
-{
-    log_level level;
-
-    if (!log_parse_level(c->log_level, &level))
-        return err_new(ERR_INVALID, "invalid logging level: %s", c->log_level);
-    if (!str_eq(c->log_format, "text") && !str_eq(c->log_format, "json"))
-        return err_new(ERR_INVALID, "invalid log format: %s", c->log_format);
-    if (!str_eq(c->log_driver, "json-file") && !str_eq(c->log_driver, "none"))
-        return err_new(ERR_UNSUPPORTED, "log-driver %s is not supported", c->log_driver);
-    if (c->mtu < 0)
-        return err_new(ERR_INVALID, "invalid default MTU: %lld", (long long)c->mtu);
-    if (!str_empty(c->bridge) && !str_empty(c->bip))
-        return err_new(
-            ERR_INVALID,
-            "You specified -b & --bip, mutually exclusive options. Please specify only one");
-    if (!c->iptables && !c->icc)
-        return err_new(
-            ERR_INVALID,
-            "You specified --iptables=false with --icc=false. ICC=false uses iptables to function. "
-            "Please set --icc or --iptables to true");
-    for (size_t i = 0; i < c->labels.n; i++)
-        if (!strchr(c->labels.v[i], '='))
-            return err_new(ERR_INVALID, "bad attribute format: %s", c->labels.v[i]);
-    for (size_t i = 0; i < c->exec_opts.n; i++) {
-        if (!strchr(c->exec_opts.v[i], '='))
-            return err_new(ERR_INVALID, "invalid exec-opt (%s): must be formatted 'opt=value'",
-                           c->exec_opts.v[i]);
-        if (!str_eq(c->exec_opts.v[i], "native.cgroupdriver=cgroupfs"))
-            return err_new(ERR_UNSUPPORTED, "exec-opt %s is not supported", c->exec_opts.v[i]);
-    }
-    return NULL;
-}
-
-static void complete(config *c)
-{
-    if (!c->pidfile)
-        c->pidfile = arena_printf(c->arena, "%s/berthd.pid", c->exec_root);
-    c->tls |= c->tlsverify;
-    if (!c->hosts.n)
-        strv_push(&c->hosts, c->tls ? "tcp://localhost:2376" : "unix:///var/run/docker.sock");
+                   "the following directives are specified both as a flag and in the configuration "
+                   "file: %s",
+                   all.data);
 }
 
 err *config_read(int argc, char **argv, config *ret, bool *ret_usage)
@@ -364,12 +251,13 @@ err *config_read(int argc, char **argv, config *ret, bool *ret_usage)
     if (ret->help || ret->version)
         return NULL;
     e = config_read_file(ret, ret->config_file, strv_has(&ret->set_by_flag, "config-file"));
+    if (!e)
+        e = conflicts(ret);
     if (e)
         return err_wrap(e, "unable to configure the Docker daemon with file %s", ret->config_file);
-    TRY(conflicts(ret));
-    TRY(expand_lists(ret));
-    TRY(check(ret));
-    complete(ret);
+    TRY(options_expand(ret));
+    TRY(options_check(ret));
+    options_complete(ret);
     return NULL;
 }
 
@@ -377,12 +265,48 @@ void config_done(config *c)
 {
     strv *lists[] = {&c->hosts,      &c->labels,      &c->dns,         &c->dns_options,
                      &c->dns_search, &c->exec_opts,   &c->add_runtime, &c->default_ulimit,
-                     &c->log_opt,    &c->set_by_flag, &c->set_by_file};
+                     &c->log_opt,    &c->set_by_flag, &c->set_by_file, &c->conflicts};
 
     for (size_t i = 0; i < COUNT(lists); i++)
         strv_done(lists[i]);
     arena_free(c->arena);
     c->arena = NULL;
+}
+
+/* ---- what changed ---- */
+
+static bool lists_differ(const strv *a, const strv *b)
+{
+    if (a->n != b->n)
+        return true;
+    for (size_t i = 0; i < a->n; i++)
+        if (!str_eq(a->v[i], b->v[i]))
+            return true;
+    return false;
+}
+
+static bool differs(const config *a, const config *b, const option *o)
+{
+    const void *x = (const char *)a + o->offset, *y = (const char *)b + o->offset;
+
+    switch (o->kind) {
+    case OPTION_STR:
+        return !str_eq(*(char *const *)x, *(char *const *)y);
+    case OPTION_BOOL:
+        return *(const bool *)x != *(const bool *)y;
+    case OPTION_INT:
+        return *(const int64_t *)x != *(const int64_t *)y;
+    case OPTION_LIST:
+        return lists_differ(x, y);
+    }
+    return false;
+}
+
+void config_fixed_changes(const config *was, const config *now, buf *ret_names)
+{
+    for (const option *o = options; o->name; o++)
+        if (!o->reloads && differs(was, now, o))
+            buf_printf(ret_names, "%s%s", ret_names->len ? ", " : "", o->name);
 }
 
 void config_print_help(void)

@@ -238,6 +238,11 @@ err *http_server_listen(http_server *s, const char *address, const char *group, 
                    address);
 }
 
+void http_server_pause(http_server *s, bool paused)
+{
+    pause_all(s, paused);
+}
+
 unsigned http_server_port(const http_server *s)
 {
     for (const listening *l = s->listening; l; l = l->next)

@@ -14,7 +14,7 @@ ALLOWED = {
     "read_probe": "at start, before the loop", "probe": "at start, before the loop",
     "staged_publish": "called by jobs alone",
     "listener_tcp": "at start: names of addresses to listen on",
-    "resolve": "of the load generator, before its loop", "endpoint_resolve": "of the load generator, before its loop",
+    "collect": "at start, or in a job", "resolve": "of the load generator, before its loop", "endpoint_resolve": "of the load generator, before its loop",
 }
 OFF_LOOP = re.compile(r"Worker threads|blocks|Blocks|runs in\s+the helper|Runs in\s+the helper|at start|helper process")
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\])*\"", re.S)

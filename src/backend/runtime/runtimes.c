@@ -2,7 +2,10 @@
  *
  * crun starts a container three times as fast as runc, so it is preferred where it works: it must
  * answer `--version`, and on a hybrid cgroup host it can be called in a mount namespace without the
- * unified mount.  Filled once before the loop runs, then read only. */
+ * unified mount.  The probes of one set run side by side.  Another configuration makes another set;
+ * the earlier ones stay until the end, because containers point into them.  Blocks while a set is
+ * made: before the loop runs, or in a job. */
+#include <berth/job.h>
 #include <berth/log.h>
 #include <berth/mem.h>
 #include <berth/runtime.h>
@@ -23,9 +26,22 @@ enum { PROBE_MS = 5000, VERSION_TEXT = 512 };
 
 #define PROGRAM_NAME "/berth-monitor"
 
-static struct {
+typedef struct probe { /* of the runtime with the same index */
+    pid_t pid;         /* 0: not running */
+    int fd;
+    char *version; /* what it found; NULL: the runtime does not work */
+} probe;
+
+struct runtime_set {
     runtime *list;
+    probe *probes;
     size_t n, first;
+    bool chosen; /* first is the default */
+    runtime_set *before;
+};
+
+static struct {
+    runtime_set *set; /* NULL: none yet */
     char *monitor;
 } rt;
 
@@ -101,27 +117,34 @@ static char *version_of(char *text)
     return xstrdup(version);
 }
 
-static void probe(runtime *r)
+/* Waits for one that was started. */
+static void collect(probe *p)
 {
     char text[VERSION_TEXT];
-    pid_t pid = 0;
-    int fd = -1, status = -1;
+    int status = -1;
     bool told;
 
-    r->version = NULL;
-    if (start_probe(r->path, &fd, &pid)) {
-        told = read_probe(fd, text);
-        close(fd);
-        if (!told)
-            kill(pid, SIGKILL);
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-            ;
-        r->works = told && status == 0;
-        if (r->works)
-            r->version = version_of(text);
-    }
-    if (!r->version)
-        r->version = xstrdup("");
+    if (!p->pid)
+        return;
+    told = read_probe(p->fd, text);
+    close(p->fd);
+    if (!told)
+        kill(p->pid, SIGKILL);
+    while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    p->pid = 0;
+    if (told && status == 0)
+        p->version = version_of(text);
+}
+
+/* What the probe found becomes known. */
+static void apply(runtime *r, probe *p)
+{
+    if (!p->version || p->pid || r->works)
+        return;
+    free(r->version);
+    r->version = take(p->version);
+    r->works = true;
 }
 
 /* ---- the list ---- */
@@ -144,53 +167,75 @@ static void runtime_done(runtime *r)
 }
 
 /* The slot of that name, emptied, or a new one. */
-static runtime *slot(const char *name)
+static size_t slot(runtime_set *s, const char *name)
 {
-    for (size_t i = 0; i < rt.n; i++) {
-        if (str_eq(rt.list[i].name, name)) {
-            runtime_done(&rt.list[i]);
-            return &rt.list[i];
+    for (size_t i = 0; i < s->n; i++) {
+        if (str_eq(s->list[i].name, name)) {
+            runtime_done(&s->list[i]);
+            return i;
         }
     }
-    rt.list = xrealloc(rt.list, (rt.n + 1) * sizeof *rt.list);
-    return &rt.list[rt.n++];
+    s->list = xrealloc(s->list, (s->n + 1) * sizeof(*s->list));
+    s->probes = xrealloc(s->probes, (s->n + 1) * sizeof(*s->probes));
+    return s->n++;
 }
 
-static void add(const char *root_dir, const char *name, const char *path, const char *const *args)
+static void add(runtime_set *s, const char *root_dir, const char *name, const char *path,
+                const char *const *args)
 {
-    runtime *r = slot(name);
-    const char *slash = strrchr(path, '/');
+    size_t i = slot(s, name);
     auto_strv all = {0};
 
-    *r = (runtime){.name = xstrdup(name), .path = xstrdup(path)};
     strv_pushf(&all, "--root=%s/runtime-%s", root_dir, name);
     while (args && *args)
         strv_push(&all, *args++);
-    r->args = take(all.v);
+    s->probes[i] = (probe){0};
+    s->list[i] = (runtime){
+        .name = xstrdup(name),
+        .path = xstrdup(path),
+        .args = take(all.v),
+        .version = xstrdup(""),
+        .hide_unified = runtime_cgroup_mode() == CGROUP_HYBRID && str_ends(path, "/crun"),
+    };
     all.n = 0;
-    r->hide_unified = runtime_cgroup_mode() == CGROUP_HYBRID && str_eq(slash, "/crun");
-    probe(r);
-    if (!r->works)
-        log_warn("runtime does not work", "name", name, "path", path);
 }
 
-static void add_builtin(const char *root_dir, size_t i)
+static void add_builtin(runtime_set *s, const char *root_dir, size_t i)
 {
     for (const char *const *path = builtin[i].paths; *path; path++) {
         if (is_program(*path)) {
-            add(root_dir, builtin[i].name, *path, NULL);
+            add(s, root_dir, builtin[i].name, *path, NULL);
             return;
         }
     }
 }
 
-static err *choose_default(const char *name)
+static void start_probes(runtime_set *s)
 {
-    for (size_t i = 0; i < rt.n; i++) {
-        bool chosen = str_empty(name) ? rt.list[i].works : str_eq(rt.list[i].name, name);
+    for (size_t i = 0; i < s->n; i++) {
+        probe *p = &s->probes[i];
 
-        if (chosen) {
-            rt.first = i;
+        if (!start_probe(s->list[i].path, &p->fd, &p->pid)) {
+            p->pid = 0;
+            log_warn("runtime cannot be run", "name", s->list[i].name, "path", s->list[i].path);
+        }
+    }
+}
+
+/* The named one, whether it works or not, else the first that works; only what the choice needs is
+ * waited for. */
+err *runtime_set_choose(runtime_set *s, const char *name)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        bool chosen = str_eq(s->list[i].name, name);
+
+        if (chosen || str_empty(name)) {
+            collect(&s->probes[i]);
+            apply(&s->list[i], &s->probes[i]);
+        }
+        if (chosen || (str_empty(name) && s->list[i].works)) {
+            s->first = i;
+            s->chosen = true;
             return NULL;
         }
     }
@@ -199,53 +244,138 @@ static err *choose_default(const char *name)
     return err_new(ERR_INVALID, "specified default runtime '%s' does not exist", name);
 }
 
+err *runtime_set_new(const char *root_dir, const runtime_extra *extra, size_t n_extra,
+                     runtime_set **ret_set)
+{
+    runtime_set *s = new0(runtime_set);
+
+    for (size_t i = 0; i < COUNT(builtin); i++)
+        add_builtin(s, root_dir, i);
+    for (size_t i = 0; i < n_extra; i++) {
+        if (str_empty(extra[i].path) || extra[i].path[0] != '/') {
+            runtime_set_free(s);
+            return err_new(ERR_INVALID, "runtime %s: its path must be absolute", extra[i].name);
+        }
+        add(s, root_dir, extra[i].name, extra[i].path, extra[i].args);
+    }
+    start_probes(s);
+    *ret_set = s;
+    return NULL;
+}
+
+static err *job_collect(void *arg)
+{
+    runtime_set *s = arg;
+
+    for (size_t i = 0; i < s->n; i++)
+        collect(&s->probes[i]);
+    return NULL;
+}
+
+static void on_collected(void *arg, err *e)
+{
+    runtime_set *s = arg;
+
+    err_free(e);
+    for (size_t i = 0; i < s->n; i++) {
+        apply(&s->list[i], &s->probes[i]);
+        if (!s->list[i].works)
+            log_warn("runtime does not work", "name", s->list[i].name, "path", s->list[i].path);
+    }
+}
+
+static bool is_probing(const runtime_set *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (s->probes[i].pid)
+            return true;
+    return false;
+}
+
+void runtime_set_free(runtime_set *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; i < s->n; i++) {
+        collect(&s->probes[i]);
+        free(s->probes[i].version);
+        runtime_done(&s->list[i]);
+    }
+    free(s->list);
+    free(s->probes);
+    free(s);
+}
+
+static void collect_rest(runtime_set *s)
+{
+    if (is_probing(s))
+        job_begin("runtimes.probe", job_collect, s, on_collected);
+}
+
+void runtimes_adopt(runtime_set *s)
+{
+    s->before = rt.set;
+    rt.set = s;
+    if (s->chosen)
+        collect_rest(s);
+}
+
+err *runtimes_choose(const char *default_name)
+{
+    TRY(runtime_set_choose(rt.set, default_name));
+    collect_rest(rt.set);
+    return NULL;
+}
+
 err *runtimes_init(const char *root_dir, const runtime_extra *extra, size_t n_extra,
                    const char *default_name)
 {
+    runtime_set *s = NULL;
+    err *e;
+
     runtimes_done();
-    for (size_t i = 0; i < COUNT(builtin); i++)
-        add_builtin(root_dir, i);
-    for (size_t i = 0; i < n_extra; i++) {
-        if (str_empty(extra[i].path) || extra[i].path[0] != '/')
-            return err_new(ERR_INVALID, "runtime %s: its path must be absolute", extra[i].name);
-        add(root_dir, extra[i].name, extra[i].path, extra[i].args);
-    }
-    return choose_default(default_name);
+    TRY(runtime_set_new(root_dir, extra, n_extra, &s));
+    on_collected(s, job_collect(s));
+    e = runtime_set_choose(s, default_name);
+    if (e)
+        runtime_set_free(s);
+    else
+        runtimes_adopt(s);
+    return e;
 }
 
 void runtimes_done(void)
 {
-    for (size_t i = 0; i < rt.n; i++)
-        runtime_done(&rt.list[i]);
-    free(rt.list);
-    rt.list = NULL;
-    rt.n = rt.first = 0;
+    for (runtime_set *s = take(rt.set), *before; s; s = before) {
+        before = s->before;
+        runtime_set_free(s);
+    }
 }
 
 const runtime *runtime_default(void)
 {
-    return rt.n ? &rt.list[rt.first] : NULL;
+    return rt.set && rt.set->n ? &rt.set->list[rt.set->first] : NULL;
 }
 
 const runtime *runtime_find(const char *name)
 {
     if (str_empty(name))
         return runtime_default();
-    for (size_t i = 0; i < rt.n; i++) {
-        if (str_eq(rt.list[i].name, name))
-            return &rt.list[i];
+    for (size_t i = 0; i < runtime_count(); i++) {
+        if (str_eq(rt.set->list[i].name, name))
+            return &rt.set->list[i];
     }
     return NULL;
 }
 
 size_t runtime_count(void)
 {
-    return rt.n;
+    return rt.set ? rt.set->n : 0;
 }
 
 const runtime *runtime_nth(size_t i)
 {
-    return i < rt.n ? &rt.list[i] : NULL;
+    return i < runtime_count() ? &rt.set->list[i] : NULL;
 }
 
 void runtime_set_monitor_program(const char *path)
