@@ -42,10 +42,12 @@ must_check err *runtime_set_new(const char *root_dir, const runtime_extra *extra
 /* Waits for no other probe than the choice needs; "" takes the first that works.  Any thread. */
 must_check err *runtime_set_choose(runtime_set *s, const char *default_name);
 /* Loop thread, or before it runs: this is what there is from now on.  What was adopted before stays
- * until runtimes_done.  Once chosen, a job waits for the probes still out. */
+ * until runtimes_done. */
 void runtimes_adopt(runtime_set *s);
-must_check err *runtimes_choose(const char *default_name); /* in the adopted set */
-void runtime_set_free(runtime_set *s);                     /* one that was not adopted */
+/* Loop thread: nobody waits for the adopted set's probes, the loop takes what they say.  A name
+ * replaces the choice; "" leaves it to the probes. */
+must_check err *runtimes_settle(const char *default_name);
+void runtime_set_free(runtime_set *s); /* one that was not adopted */
 
 /* The path of berth-monitor: where the daemon found it; else beside this program.  Set it before
  * runtimes_init; runtime_argv needs it where a runtime must not see the unified cgroup mount. */

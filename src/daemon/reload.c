@@ -134,8 +134,10 @@ static void take_over(reloading *r)
                              .debug = fresh->debug,
                              .live_restore = fresh->live_restore};
 
-    if (r->set)
+    if (r->set) {
         runtimes_adopt(take(r->set));
+        err_log(runtimes_settle(""), "runtimes");
+    }
     system_reload(&sys);
     config_free(taken);
     the_daemon.now = taken = take(r->fresh);

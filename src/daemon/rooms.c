@@ -73,7 +73,7 @@ static void runtimes_down(void)
 
 static err *runtimes_known(void)
 {
-    return runtimes_choose(str_or(the_daemon.c->default_runtime, ""));
+    return runtimes_settle(str_or(the_daemon.c->default_runtime, ""));
 }
 
 /* ---- the server ---- */
@@ -260,9 +260,9 @@ static const struct room {
     err *(*up)(void);
     void (*down)(void);
 } rooms[] = {
+    {"loop", loop_init, loop_and_store_down},
     {"runtimes", runtimes_up, runtimes_down},
     {"container defaults", spec_up, spec_host_done},
-    {"loop", loop_init, loop_and_store_down},
     {"server", server_up, server_down},
     {"store", store_up, NULL},
     {"network", network_up, network_done},

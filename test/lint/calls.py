@@ -11,10 +11,10 @@ BLOCKING = r"\b(fsync|fdatasync|syncfs|sync|waitpid|connect|getaddrinfo|mount|um
 ALLOWED = {
     "open_socket": "connecting to a unix socket does not wait",
     "wire_link_receive": "MSG_DONTWAIT",
-    "read_probe": "at start, before the loop", "probe": "at start, before the loop",
+    "await_probe": "at start, or in a job", "end_probe": "its output has ended, so it has",
     "staged_publish": "called by jobs alone",
     "listener_tcp": "at start: names of addresses to listen on",
-    "collect": "at start, or in a job", "resolve": "of the load generator, before its loop", "endpoint_resolve": "of the load generator, before its loop",
+    "resolve": "of the load generator, before its loop", "endpoint_resolve": "of the load generator, before its loop",
 }
 OFF_LOOP = re.compile(r"Worker threads|blocks|Blocks|runs in\s+the helper|Runs in\s+the helper|at start|helper process")
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\])*\"", re.S)

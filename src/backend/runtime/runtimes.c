@@ -5,10 +5,10 @@
  * unified mount.  The probes of one set run side by side.  Another configuration makes another set;
  * the earlier ones stay until the end, because containers point into them.  Blocks while a set is
  * made: before the loop runs, or in a job. */
-#include <berth/job.h>
 #include <berth/log.h>
 #include <berth/mem.h>
 #include <berth/runtime.h>
+#include <berth/watch.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -22,14 +22,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PROBE_MS = 5000, VERSION_TEXT = 512 };
+enum { PROBE_MS = 5000, VERSION_TEXT = 4096 };
 
 #define PROGRAM_NAME "/berth-monitor"
 
 typedef struct probe { /* of the runtime with the same index */
     pid_t pid;         /* 0: not running */
     int fd;
+    char text[VERSION_TEXT]; /* what it printed so far */
+    size_t len;
     char *version; /* what it found; NULL: the runtime does not work */
+    watch *watch;  /* NULL: nobody but collect reads it */
+    runtime_set *set;
+    size_t index;
 } probe;
 
 struct runtime_set {
@@ -90,20 +95,25 @@ static bool start_probe(const char *path, int *ret_fd, pid_t *ret_pid)
     return rc == 0;
 }
 
-/* What it prints, until it ends or its time is over. */
-static bool read_probe(int fd, char text[VERSION_TEXT])
+/* One piece of what it prints, as soon as there is one; false at the end. */
+static bool read_probe(probe *p)
 {
-    struct pollfd ready = {.fd = fd, .events = POLLIN};
-    size_t len = 0;
-    ssize_t n;
+    ssize_t n = read(p->fd, p->text + p->len, VERSION_TEXT - 1 - p->len);
+
+    p->len += n > 0 ? (size_t)n : 0;
+    p->text[p->len] = '\0';
+    return n > 0 && p->len < VERSION_TEXT - 1;
+}
+
+/* All of it; false when its time is over. */
+static bool await_probe(probe *p)
+{
+    struct pollfd ready = {.fd = p->fd, .events = POLLIN};
 
     do {
         if (poll(&ready, 1, PROBE_MS) <= 0)
             return false;
-        n = read(fd, text + len, VERSION_TEXT - 1 - len);
-        len += n > 0 ? (size_t)n : 0;
-    } while (n > 0 && len < VERSION_TEXT - 1);
-    text[len] = '\0';
+    } while (read_probe(p));
     return true;
 }
 
@@ -117,16 +127,12 @@ static char *version_of(char *text)
     return xstrdup(version);
 }
 
-/* Waits for one that was started. */
-static void collect(probe *p)
+/* Its output has ended, or its time. */
+static void end_probe(probe *p, bool told)
 {
-    char text[VERSION_TEXT];
     int status = -1;
-    bool told;
 
-    if (!p->pid)
-        return;
-    told = read_probe(p->fd, text);
+    watch_stop(take(p->watch));
     close(p->fd);
     if (!told)
         kill(p->pid, SIGKILL);
@@ -134,7 +140,14 @@ static void collect(probe *p)
         ;
     p->pid = 0;
     if (told && status == 0)
-        p->version = version_of(text);
+        p->version = version_of(p->text);
+}
+
+/* Waits for one that was started. */
+static void collect(probe *p)
+{
+    if (p->pid)
+        end_probe(p, await_probe(p));
 }
 
 /* What the probe found becomes known. */
@@ -229,7 +242,7 @@ err *runtime_set_choose(runtime_set *s, const char *name)
     for (size_t i = 0; i < s->n; i++) {
         bool chosen = str_eq(s->list[i].name, name);
 
-        if (chosen || str_empty(name)) {
+        if (str_empty(name)) {
             collect(&s->probes[i]);
             apply(&s->list[i], &s->probes[i]);
         }
@@ -263,35 +276,6 @@ err *runtime_set_new(const char *root_dir, const runtime_extra *extra, size_t n_
     return NULL;
 }
 
-static err *job_collect(void *arg)
-{
-    runtime_set *s = arg;
-
-    for (size_t i = 0; i < s->n; i++)
-        collect(&s->probes[i]);
-    return NULL;
-}
-
-static void on_collected(void *arg, err *e)
-{
-    runtime_set *s = arg;
-
-    err_free(e);
-    for (size_t i = 0; i < s->n; i++) {
-        apply(&s->list[i], &s->probes[i]);
-        if (!s->list[i].works)
-            log_warn("runtime does not work", "name", s->list[i].name, "path", s->list[i].path);
-    }
-}
-
-static bool is_probing(const runtime_set *s)
-{
-    for (size_t i = 0; i < s->n; i++)
-        if (s->probes[i].pid)
-            return true;
-    return false;
-}
-
 void runtime_set_free(runtime_set *s)
 {
     if (!s)
@@ -306,24 +290,44 @@ void runtime_set_free(runtime_set *s)
     free(s);
 }
 
-static void collect_rest(runtime_set *s)
+static void on_probe(void *arg, int events)
 {
-    if (is_probing(s))
-        job_begin("runtimes.probe", job_collect, s, on_collected);
+    probe *p = arg;
+
+    (void)events;
+    if (read_probe(p))
+        return;
+    end_probe(p, true);
+    apply(&p->set->list[p->index], p);
+    if (!p->set->list[p->index].works)
+        log_warn("runtime does not work", "name", p->set->list[p->index].name);
+}
+
+static void collect_later(runtime_set *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        probe *p = &s->probes[i];
+
+        p->set = s;
+        p->index = i;
+        if (p->pid && !p->watch)
+            p->watch = watch_start("runtimes.probe", p->fd, WATCH_READ, on_probe, p);
+    }
 }
 
 void runtimes_adopt(runtime_set *s)
 {
     s->before = rt.set;
     rt.set = s;
-    if (s->chosen)
-        collect_rest(s);
 }
 
-err *runtimes_choose(const char *default_name)
+err *runtimes_settle(const char *default_name)
 {
-    TRY(runtime_set_choose(rt.set, default_name));
-    collect_rest(rt.set);
+    if (!str_empty(default_name))
+        TRY(runtime_set_choose(rt.set, default_name));
+    if (!rt.set->n)
+        return err_new(ERR_SYSTEM, "no OCI runtime is here: install crun or runc");
+    collect_later(rt.set);
     return NULL;
 }
 
@@ -335,7 +339,10 @@ err *runtimes_init(const char *root_dir, const runtime_extra *extra, size_t n_ex
 
     runtimes_done();
     TRY(runtime_set_new(root_dir, extra, n_extra, &s));
-    on_collected(s, job_collect(s));
+    for (size_t i = 0; i < s->n; i++) {
+        collect(&s->probes[i]);
+        apply(&s->list[i], &s->probes[i]);
+    }
     e = runtime_set_choose(s, default_name);
     if (e)
         runtime_set_free(s);
@@ -352,9 +359,18 @@ void runtimes_done(void)
     }
 }
 
+/* Asked before the probes have answered, it waits for them, which happens only to the very first
+ * requests of a daemon.  Where nothing works the first one says why, when it is used. */
 const runtime *runtime_default(void)
 {
-    return rt.set && rt.set->n ? &rt.set->list[rt.set->first] : NULL;
+    runtime_set *s = rt.set;
+
+    if (!runtime_count())
+        return NULL;
+    if (!s->chosen)
+        err_log(runtime_set_choose(s, ""), "there is no default runtime");
+    s->chosen = true;
+    return &s->list[s->first];
 }
 
 const runtime *runtime_find(const char *name)
