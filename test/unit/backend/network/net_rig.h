@@ -181,9 +181,13 @@ static inline void box_free(box *b)
 
 /* ---- sockets: one keeps to the namespace in which it was made ---- */
 
+/* How long a talk may take: longer than it takes to send a first packet again, but where silence is
+ * expected. */
+static int patience_ms = 3000;
+
 static inline err *make_socket(void *ret_fd)
 {
-    struct timeval patience = {3, 0}; /* longer than a first packet that is sent again */
+    struct timeval patience = {patience_ms / 1000, patience_ms % 1000 * 1000};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (fd < 0)

@@ -128,7 +128,7 @@ static void test_exec_stdin_half_close(void **state)
 static void test_exec_tty(void **state)
 {
     box *b = running_box(NULL);
-    run *r = exec_go(b, "\"stty\",\"size\"", true);
+    run *r = exec_go(b, "\"sh\",\"-c\",\"sleep 0.3; stty size\"", true);
 
     (void)state;
     assert_null(r->error);
