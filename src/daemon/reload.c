@@ -127,18 +127,12 @@ static void tell_fixed(const config *fresh)
 static void take_over(reloading *r)
 {
     const config *fresh = r->fresh;
-    const system_opts sys = {.data_root = the_daemon.c->data_root,
-                             .logging_driver = the_daemon.c->log_driver,
-                             .init_path = the_daemon.c->init_path,
-                             .labels = &fresh->labels,
-                             .debug = fresh->debug,
-                             .live_restore = fresh->live_restore};
 
     if (r->set) {
         runtimes_adopt(take(r->set));
         err_log(runtimes_settle(""), "runtimes");
     }
-    system_reload(&sys);
+    system_reload(&fresh->labels, fresh->debug, fresh->live_restore);
     config_free(taken);
     the_daemon.now = taken = take(r->fresh);
     reload_log_level(fresh);

@@ -9,6 +9,7 @@
 void stream_logs(request *r);      /* logs.c */
 void attach_container(request *r); /* attach.c */
 void start_exec(request *r);       /* attach.c */
+void stream_events(request *r);    /* events.c */
 
 /* h and w of a resize: ERR_INVALID with dockerd's text when one is no number. */
 must_check err *route_tty_size(request *r, unsigned *ret_rows, unsigned *ret_cols);

@@ -3,18 +3,23 @@
  * The host's facts are read once, at start; what changes is counted from memory when asked. */
 #include <berth/container.h>
 #include <berth/events.h>
+#include <berth/flow.h>
 #include <berth/image.h>
+#include <berth/job.h>
 #include <berth/mem.h>
 #include <berth/runtime.h>
 #include <berth/spec.h>
 #include <berth/system.h>
 #include <berth/timefmt.h>
 #include <berth/tree.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/magic.h>
 #include <sys/prctl.h>
+#include <sys/statfs.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -25,7 +30,7 @@ static system_opts conf;
 static struct utsname host;
 static char *os_name, *os_version, *engine_id;
 static int64_t memory_bytes, cpus;
-static bool forwarding;
+static const char *backing; /* the file system of the data root */
 
 /* KEY="value" of os-release. */
 static char *os_release(const char *text, const char *key)
@@ -57,8 +62,7 @@ static char *slurp(const char *path)
 
 static void read_host(void)
 {
-    auto_free char *release = slurp("/etc/os-release"),
-                   *forward = slurp("/proc/sys/net/ipv4/ip_forward");
+    auto_free char *release = slurp("/etc/os-release");
     struct sysinfo si;
 
     uname(&host);
@@ -66,7 +70,38 @@ static void read_host(void)
     os_version = os_release(release, "VERSION_ID");
     memory_bytes = sysinfo(&si) < 0 ? 0 : (int64_t)si.totalram * si.mem_unit;
     cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    forwarding = *forward == '1';
+}
+
+/* What /proc/filesystems calls the file system of the data root, as dockerd does. */
+static void read_backing(void)
+{
+    static const struct {
+        long magic;
+        const char *name;
+    } known[] = {{EXT4_SUPER_MAGIC, "extfs"},
+                 {XFS_SUPER_MAGIC, "xfs"},
+                 {BTRFS_SUPER_MAGIC, "btrfs"},
+                 {TMPFS_MAGIC, "tmpfs"},
+                 {OVERLAYFS_SUPER_MAGIC, "overlayfs"},
+                 {F2FS_SUPER_MAGIC, "f2fs"},
+                 {NFS_SUPER_MAGIC, "nfs"},
+                 {0x2fc12fc1, "zfs"}};
+    struct statfs fs;
+
+    backing = "<unknown>";
+    if (statfs(conf.data_root, &fs) < 0)
+        return;
+    for (size_t i = 0; i < COUNT(known); i++)
+        if ((long)fs.f_type == known[i].magic)
+            backing = known[i].name;
+}
+
+/* Enabled when the first container needs it, so it is asked anew. */
+static bool is_forwarding(void)
+{
+    auto_free char *text = slurp("/proc/sys/net/ipv4/ip_forward");
+
+    return *text == '1';
 }
 
 /* 8-4-4-4-12 of a random id. */
@@ -94,16 +129,26 @@ err *system_init(const system_opts *opts)
 {
     conf = *opts;
     read_host();
+    read_backing();
     return read_engine_id(opts->data_root);
 }
 
-void system_reload(const system_opts *opts)
+void system_reload(const strv *labels, bool debug, bool live_restore)
 {
-    conf = *opts;
+    conf.labels = labels;
+    conf.debug = debug;
+    conf.live_restore = live_restore;
+    system_texts_drop();
+}
+
+bool system_is_debug(void)
+{
+    return conf.debug;
 }
 
 void system_done(void)
 {
+    system_texts_drop();
     free(take(os_name));
     free(take(os_version));
     free(take(engine_id));
@@ -234,6 +279,34 @@ static void plugins_of(arena *a, info_answer *ret)
         json_strs_add(&ret->plugins.log, a, logs[i]);
 }
 
+static unsigned descriptors(void)
+{
+    auto_closedir DIR *d = opendir("/proc/self/fd");
+    unsigned n = 0;
+
+    while (d && readdir(d))
+        n++;
+    return n > 3 ? n - 3 : 0; /* ".", ".." and the one that looks */
+}
+
+/* What a daemon in debug mode tells: what runs beside the loop takes the place of goroutines. */
+static void debug_of(info_answer *ret)
+{
+    ret->debug = conf.debug;
+    ret->n_events_listener = event_subscribers();
+    if (!conf.debug)
+        return;
+    ret->n_fd = descriptors();
+    ret->n_goroutines = jobs_running() + flows_running();
+}
+
+static char *program_name(const char *path)
+{
+    const char *slash = path ? strrchr(path, '/') : NULL;
+
+    return (char *)(slash ? slash + 1 : str_or(path, ""));
+}
+
 void system_info(arena *a, info_answer *ret)
 {
     containers_count n = containers_counted();
@@ -247,15 +320,14 @@ void system_info(arena *a, info_answer *ret)
     ret->stopped = n.stopped;
     ret->images = images_count();
     ret->driver = "overlay2";
-    ret->driver_status.text =
-        "[[\"Backing Filesystem\",\"overlayfs\"],[\"Supports d_type\",\"true\"]]";
+    ret->driver_status.text = arena_printf(
+        a, "[[\"Backing Filesystem\",\"%s\"],[\"Supports d_type\",\"true\"]]", backing);
     plugins_of(a, ret);
     limits_of(ret);
-    ret->ipv4_forwarding = forwarding;
-    ret->debug = conf.debug;
+    ret->ipv4_forwarding = is_forwarding();
+    debug_of(ret);
     ret->system_time = arena_strdup(a, now);
     ret->logging_driver = (char *)conf.logging_driver;
-    ret->n_events_listener = event_subscribers();
     ret->kernel_version = host.release;
     ret->operating_system = os_name;
     ret->os_version = os_version;
@@ -272,7 +344,9 @@ void system_info(arena *a, info_answer *ret)
     runtimes_of(a, ret);
     ret->swarm.state = "inactive";
     ret->live_restore = conf.live_restore;
-    ret->init_binary = "docker-init";
+    ret->init_binary = program_name(conf.init_path);
+    ret->firewall = arena_alloc(a, sizeof(*ret->firewall));
+    ret->firewall->driver = "nftables";
     security_of(a, ret);
     warnings_of(a, ret);
 }
