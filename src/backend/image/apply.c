@@ -22,6 +22,7 @@
 
 enum {
     PATH_MAX_LENGTH = 4096,
+    COMPONENTS_MAX = 256, /* links multiply them by 40, and every look walks them all */
     DIRS_MAX = 1 << 20,
     ENTRIES_MAX = 8 << 20,
     MAJOR_MAX = (1 << 12) - 1,
@@ -93,6 +94,8 @@ static err *clean_path(const char *path, char **ret_path)
     if (strlen(path) >= PATH_MAX_LENGTH)
         return err_new(ERR_INVALID, "a path is too long");
     strv_split(&parts, path, '/');
+    if (parts.n > COMPONENTS_MAX)
+        return err_new(ERR_INVALID, "a path is too deep");
     out = to = xmalloc(strlen(path) + 2);
     for (size_t i = 0; i < parts.n; i++) {
         size_t n = strlen(parts.v[i]);

@@ -31,7 +31,7 @@ enum {
     BLOCK = 256 << 10,
     FILTERS_MAX = 2,
     MEMORY_MAX_MIB = 512, /* a zstd window of 128 MiB, the libraries, and the list of directories */
-    CPU_MAX_S = 3600,
+    CPU_MAX_S = 1800,
     FILES_MAX = 4096, /* the depth of a directory that one member can replace */
 };
 

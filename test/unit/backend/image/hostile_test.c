@@ -327,14 +327,21 @@ static void test_many_opaques(void **state)
     expect_quick(&tar, 0);
 }
 
+/* n directories one in the other, then a file. */
+static void deep_name(buf *path, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        buf_str(path, "a/");
+    buf_str(path, "f");
+}
+
+/* Links make a tree far deeper than any name: 5,000 levels, which can be removed again. */
 static void test_deep_paths(void **state)
 {
     auto_buf tar = {0}, path = {0};
 
     (void)state;
-    for (unsigned i = 0; i < 2000; i++)
-        buf_str(&path, "a/");
-    buf_str(&path, "f");
+    deep_name(&path, 250);
     for (unsigned i = 0; i < 20; i++) {
         auto_free char *link = xasprintf("l%u", i),
                        *before = i ? xasprintf("l%u/", i - 1) : xstrdup("");
@@ -347,7 +354,25 @@ static void test_deep_paths(void **state)
         tar_add(&tar, &(tent){.name = link, .link = "-", .type = '2'});
     }
     tar_end(&tar);
-    expect_quick(&tar, 0); /* and what it made, 40,000 levels deep, can be removed again */
+    expect_quick(&tar, 0);
+}
+
+static void test_too_deep(void **state)
+{
+    auto_buf path = {0}, tar = {0}, longer = {0}, too_long = {0};
+
+    (void)state;
+    deep_name(&path, 256);
+    tar_pax(&tar, "path", path.data, path.len);
+    tar_add(&tar, &(tent){.name = "f"});
+    tar_end(&tar);
+    expect_quick(&tar, 1);
+    for (unsigned i = 0; i < 50; i++)
+        buf_printf(&longer, "%0100u/", i);
+    tar_pax(&too_long, "path", longer.data, longer.len);
+    tar_add(&too_long, &(tent){.name = "f"});
+    tar_end(&too_long);
+    expect_quick(&too_long, 1);
 }
 
 static void test_sparse_maps(void **state)
@@ -426,8 +451,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_truncated),     cmocka_unit_test(test_truncated_compressed),
     cmocka_unit_test(test_other_formats), cmocka_unit_test(test_filter_levels),
     cmocka_unit_test(test_many_opaques),  cmocka_unit_test(test_deep_paths),
-    cmocka_unit_test(test_sparse_maps),   cmocka_unit_test(test_million_holes),
-    cmocka_unit_test(test_huge_pax),
+    cmocka_unit_test(test_too_deep),      cmocka_unit_test(test_sparse_maps),
+    cmocka_unit_test(test_million_holes), cmocka_unit_test(test_huge_pax),
 };
 
 TAR_RIG_MAIN(tests)

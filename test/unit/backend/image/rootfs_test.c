@@ -10,15 +10,18 @@ typedef struct box {
     char *dir, *merged;
 } box;
 
+static char *mounted; /* for the teardown of a test that failed */
+
 static void box_up(box *b)
 {
     b->dir = xasprintf("%s/box", rig.root);
     b->merged = xasprintf("%s/merged", b->dir);
+    free(mounted);
+    mounted = xstrdup(b->merged);
     assert_null(tree_make(b->dir, 0700));
     assert_null(rootfs_prepare(b->dir));
 }
 
-/* Never leaves a mount behind, whatever the test found. */
 static void box_down(box *b)
 {
     auto_err *e = rootfs_unmount(b->merged);
@@ -264,6 +267,19 @@ static void test_stacked(void **state)
     assert_int_not_equal(fs.f_type, TMPFS_MAGIC);
     box_down(&b);
 }
+
+/* Never leaves a mount behind, whatever the test found. */
+static int box_teardown(void **state)
+{
+    auto_err *e = mounted ? rootfs_unmount(mounted) : NULL;
+
+    free(take(mounted));
+    assert_null(e);
+    return image_down(state);
+}
+
+#undef image_test
+#define image_test(fn) cmocka_unit_test_setup_teardown(fn, image_up, box_teardown)
 
 static const struct CMUnitTest tests[] = {
     image_test(test_merge),      image_test(test_writes_stay_above), image_test(test_many_layers),
