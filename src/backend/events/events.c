@@ -1,7 +1,8 @@
 /* events.c - what happened, to whoever listens.
  *
  * An event is immutable and shared; its line is encoded once, whoever reads it.  Subscribers are
- * called in order from event_emit; one may leave, or come, from within its own call.  Loop thread
+ * called from event_emit, all of them for one event before the next: an event that comes out of
+ * such a call waits for its turn.  One may leave, or come, from within its own call.  Loop thread
  * only. */
 #include <berth/events.h>
 #include <berth/mem.h>
@@ -45,9 +46,10 @@ struct event_sub {
 };
 
 static event *ring[EVENTS_RING];
-static size_t ring_next;
+static uint64_t emitted, told; /* since the start; the place in the ring is modulo its size */
 static event_sub *subs;
-static unsigned n_subs, emitting;
+static unsigned n_subs;
+static bool telling;
 static int64_t last_ns;
 
 event *event_ref(event *e)
@@ -103,19 +105,31 @@ static void drop_gone(void)
     }
 }
 
-void event_emit(const char *type, const char *action, const char *id, const json_map *attrs)
+static void tell(event *e)
 {
-    event *e = event_new(type, action, id, attrs);
-
-    event_unref(ring[ring_next]);
-    ring[ring_next] = e;
-    ring_next = (ring_next + 1) % EVENTS_RING;
-    emitting++;
+    event_ref(e); /* the ring may lose it meanwhile */
     for (event_sub *s = subs; s; s = s->next)
         if (!s->gone)
             s->fn(s->arg, e);
-    if (!--emitting)
-        drop_gone();
+    event_unref(e);
+}
+
+void event_emit(const char *type, const char *action, const char *id, const json_map *attrs)
+{
+    event **place = &ring[emitted++ % EVENTS_RING];
+
+    event_unref(*place);
+    *place = event_new(type, action, id, attrs);
+    if (telling)
+        return;
+    telling = true;
+    while (told < emitted) {
+        if (emitted - told > EVENTS_RING) /* the ring has forgotten the oldest of them */
+            told = emitted - EVENTS_RING;
+        tell(ring[told++ % EVENTS_RING]);
+    }
+    telling = false;
+    drop_gone();
 }
 
 const char *event_type(const event *e)
@@ -170,14 +184,14 @@ void event_unsubscribe(event_sub *s)
         return;
     n_subs--;
     s->gone = true;
-    if (!emitting)
+    if (!telling)
         drop_gone();
 }
 
 void event_replay(int64_t since_ns, void (*fn)(void *arg, event *e), void *arg)
 {
     for (size_t i = 0; i < EVENTS_RING; i++) {
-        event *e = ring[(ring_next + i) % EVENTS_RING];
+        event *e = ring[(emitted + i) % EVENTS_RING];
 
         if (e && e->data.time_nano >= since_ns)
             fn(arg, e);

@@ -336,6 +336,7 @@ void system_info(arena *a, info_answer *ret)
     ret->registry.index_configs.text = "{}";
     ret->n_cpu = cpus;
     ret->mem_total = memory_bytes;
+    ret->index_server = "https://index.docker.io/v1/";
     ret->root_dir = (char *)conf.data_root;
     ret->name = host.nodename;
     for (size_t i = 0; conf.labels && i < conf.labels->n; i++)
