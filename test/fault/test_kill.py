@@ -115,11 +115,11 @@ def test_killed_under_load_twenty_times(up):
             w.join(40)
     listed = {c["Id"] for c in up.json("GET", "/containers/json?all=1")[1]}
     assert made <= listed
+    running = lambda: any(state[0] == "running" for state in states(up).values())
+    assert until(lambda: not running(), 20)  # nothing that was started sleeps for longer than a tenth of a second
     for cid, (status, pid, _started, _code) in states(up).items():
-        assert status in ("created", "running", "exited")
-        assert (pid > 0) == (status == "running")
-        if status == "running":
-            assert os.path.exists("/proc/%d" % pid)
+        assert status in ("created", "exited")
+        assert pid == 0
     stop_clean(up)
 
 
