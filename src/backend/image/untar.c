@@ -5,23 +5,17 @@
  * whiteouts), "plain" the same where whiteouts are ordinary names, "members" takes out files for a
  * load; all tell the archive's digests.  The first thing it does with bytes it was given happens
  * without network, without capabilities it does not need, inside a chroot, and by openat2. */
+#include "confine.h"
 #include "member.h"
 #include <berth/mem.h>
 #include <berth/str.h>
 #include <berth/untar.h>
 #include <errno.h>
-#include <linux/capability.h>
 #include <nettle/sha2.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
@@ -30,9 +24,6 @@ enum {
     RESULT_FD = 4,
     BLOCK = 256 << 10,
     FILTERS_MAX = 2,
-    MEMORY_MAX_MIB = 512, /* a zstd window of 128 MiB, the libraries, and the list of directories */
-    CPU_MAX_S = 1800,
-    FILES_MAX = 4096, /* the depth of a directory that one member can replace */
 };
 
 typedef struct source {  /* the archive as it arrives, and what it is inside */
@@ -53,48 +44,6 @@ static void die(const char *fmt, ...)
     va_end(ap);
     fputc('\n', stderr);
     _exit(1);
-}
-
-/* ---- confinement ---- */
-
-static void drop_capabilities(void)
-{
-    static const unsigned kept[] = {CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER,
-                                    CAP_FSETID, CAP_MKNOD,        CAP_SETFCAP};
-    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct data[2] = {0};
-    uint64_t set = 0;
-
-    for (size_t i = 0; i < COUNT(kept); i++)
-        set |= 1ULL << kept[i];
-    for (unsigned cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-        if (!(set >> cap & 1))
-            prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
-    for (int i = 0; i < 2; i++)
-        data[i].effective = data[i].permitted = (uint32_t)(set >> (32 * i));
-    if (syscall(SYS_capset, &header, data) < 0)
-        die("capabilities could not be dropped: %s", strerrordesc_np(errno));
-}
-
-static void confine(void)
-{
-    struct rlimit cpu = {CPU_MAX_S, CPU_MAX_S}, files = {FILES_MAX, FILES_MAX}, none = {0, 0};
-#ifndef __SANITIZE_ADDRESS__
-    struct rlimit memory = {(rlim_t)MEMORY_MAX_MIB << 20, (rlim_t)MEMORY_MAX_MIB << 20};
-
-    setrlimit(RLIMIT_AS, &memory);
-#endif
-    setrlimit(RLIMIT_CPU, &cpu);
-    setrlimit(RLIMIT_NOFILE, &files);
-    setrlimit(RLIMIT_CORE, &none);
-    umask(0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC) < 0)
-        die("namespaces could not be unshared: %s", strerrordesc_np(errno));
-    if (fchdir(ROOT_FD) < 0 || chroot(".") < 0)
-        die("chroot: %s", strerrordesc_np(errno));
-    drop_capabilities();
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
 /* ---- the archive ---- */
@@ -258,12 +207,14 @@ static bool mode_of(const char *word, apply_mode *ret_mode)
 bool untar_main(int argc, char **argv, int *ret_status)
 {
     apply_mode mode;
+    err *e;
 
     if (argc < 1 || !str_eq(argv[0], UNTAR_ARG0))
         return false;
     if (argc != 2 || !mode_of(argv[1], &mode))
         die("usage: %s layer|plain|members", UNTAR_ARG0);
-    confine();
+    if ((e = confine(ROOT_FD)))
+        die("%s", err_message(e));
     *ret_status = unpack(mode);
     return true;
 }

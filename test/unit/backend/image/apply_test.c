@@ -378,10 +378,11 @@ static void test_confined(void **state)
         while ((n = read(held, block, sizeof(block))) > 0)
             buf_add(&status, block, (size_t)n);
         close(held);
-        if (strstr(status.data, "NoNewPrivs:\t1"))
+        if (strstr(status.data, "Seccomp:\t2"))
             break;
         nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
     }
+    assert_non_null(strstr(status.data, "Seccomp:\t2"));
     assert_non_null(strstr(status.data, "NoNewPrivs:\t1"));
     assert_non_null(strstr(status.data, "CapPrm:\t000000008800001b\n")); /* the six, and no more */
     assert_non_null(strstr(status.data, "CapEff:\t000000008800001b\n"));

@@ -142,6 +142,32 @@ static void test_attacks(void **state)
         try_attack(&attacks[i]);
 }
 
+/* Refused for what they are, before anything beside them is touched. */
+static void test_whiteout_names(void **state)
+{
+    static const char *const names[] = {".wh.",        ".wh..",   ".wh...",
+                                        "d/.wh...",    "d/.wh..", ".wh..wh.plnk",
+                                        "d/.wh..wh.x", ".wh.d/x", ".wh./x"};
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(names); i++) {
+        auto_buf tar = {0};
+        auto_untarred u = {0};
+        auto_free char *expected = xasprintf("invalid whiteout %s\n", names[i]), *kept = NULL;
+        scene s;
+
+        scene_up(&s);
+        tar_add(&tar, &(tent){.name = "d/kept", .data = "kept"});
+        tar_add(&tar, &(tent){.name = names[i]});
+        tar_end(&tar);
+        untar("layer", &tar, s.dest, &u);
+        assert_string_equal(u.said, expected);
+        kept = dest_read(&s, "d/kept");
+        assert_string_equal(kept, "kept");
+        scene_down(&s);
+    }
+}
+
 /* What a load spools is plain files: nothing of the archive's owners, modes or devices. */
 static void test_members(void **state)
 {
@@ -311,6 +337,38 @@ static void expect_quick(const buf *tar, int status)
     scene_down(&s);
 }
 
+/* The C library would look for its character sets by absolute paths, which are those of the tree
+ * once that is the root: code of a container could be loaded.  Here fifos stand there already, and
+ * whoever opens one waits for ever. */
+static void test_nothing_is_loaded(void **state)
+{
+    static const char *const dirs[] = {"usr/lib/x86_64-linux-gnu/gconv",
+                                       "usr/lib/aarch64-linux-gnu/gconv", "usr/lib/gconv",
+                                       "usr/lib64/gconv"};
+    static const char *const files[] = {"gconv-modules.cache", "gconv-modules"};
+    auto_buf tar = {0};
+    auto_untarred u = {0};
+    struct stat st;
+    scene s;
+
+    (void)state;
+    scene_up(&s);
+    for (size_t i = 0; i < COUNT(dirs) * COUNT(files); i++) {
+        auto_free char *dir = xasprintf("%s/%s", s.dest, dirs[i / COUNT(files)]);
+        auto_free char *fifo = xasprintf("%s/%s", dir, files[i % COUNT(files)]);
+
+        assert_null(tree_make(dir, 0755));
+        assert_int_equal(mkfifo(fifo, 0600), 0);
+    }
+    tar_pax(&tar, "path", "\xc3\xa4", 2); /* of a character set */
+    tar_add(&tar, &(tent){.name = "x"});
+    tar_end(&tar);
+    untar("plain", &tar, s.dest, &u);
+    assert_int_equal(u.status, 0);
+    assert_true(dest_stat(&s, "\xc3\xa4", &st));
+    scene_down(&s);
+}
+
 static void test_many_opaques(void **state)
 {
     auto_buf tar = {0};
@@ -447,12 +505,13 @@ static void test_huge_pax(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_attacks),       cmocka_unit_test(test_members),
-    cmocka_unit_test(test_truncated),     cmocka_unit_test(test_truncated_compressed),
-    cmocka_unit_test(test_other_formats), cmocka_unit_test(test_filter_levels),
-    cmocka_unit_test(test_many_opaques),  cmocka_unit_test(test_deep_paths),
-    cmocka_unit_test(test_too_deep),      cmocka_unit_test(test_sparse_maps),
-    cmocka_unit_test(test_million_holes), cmocka_unit_test(test_huge_pax),
+    cmocka_unit_test(test_attacks),        cmocka_unit_test(test_members),
+    cmocka_unit_test(test_whiteout_names), cmocka_unit_test(test_nothing_is_loaded),
+    cmocka_unit_test(test_truncated),      cmocka_unit_test(test_truncated_compressed),
+    cmocka_unit_test(test_other_formats),  cmocka_unit_test(test_filter_levels),
+    cmocka_unit_test(test_many_opaques),   cmocka_unit_test(test_deep_paths),
+    cmocka_unit_test(test_too_deep),       cmocka_unit_test(test_sparse_maps),
+    cmocka_unit_test(test_million_holes),  cmocka_unit_test(test_huge_pax),
 };
 
 TAR_RIG_MAIN(tests)
