@@ -191,13 +191,27 @@ class Daemon:
         shutil.rmtree(self.root, ignore_errors=True)
 
 
+def check_clean(d):
+    """A daemon that was told to end leaves nothing, and its sanitizers were silent."""
+    if d.process:
+        assert d.stop() == 0, d.log_text()
+    assert not d.leftovers()
+    if os.path.exists(d.log_path):
+        assert "Sanitizer" not in d.log_text() and "runtime error" not in d.log_text(), d.log_text()
+
+
 @pytest.fixture
-def fresh():
+def fresh(request):
     """A daemon of the test's own, not started, without images."""
     d = Daemon()
+    failed_before = request.session.testsfailed
     try:
         yield d
+        if request.session.testsfailed == failed_before:
+            check_clean(d)
     finally:
+        if request.session.testsfailed > failed_before and os.path.exists(d.log_path):
+            print(d.log_text()[-8000:])
         d.clean()
 
 
@@ -213,9 +227,7 @@ def berthd(request):
         ids = d.out("ps", "-aq", "--no-trunc").split()
         if ids:
             d.docker("rm", "-f", *ids)
-        assert d.stop() == 0, d.log_text()
-        assert not d.leftovers()
-        assert "Sanitizer" not in d.log_text() and "runtime error" not in d.log_text(), d.log_text()
+        check_clean(d)
     finally:
         if request.session.testsfailed > failed_before:
             print(d.log_text()[-8000:])
