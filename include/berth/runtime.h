@@ -15,7 +15,7 @@ typedef struct runtime {
     char *path;        /* absolute */
     char **args;       /* global arguments (--root, runtimeArgs), NULL-terminated */
     char *version;     /* as it told when probed; "" when it did not run */
-    bool works;        /* probed by `--version` at start */
+    bool works;        /* probed by `--version` */
     bool hide_unified; /* needs the namespace without the unified mount */
 } runtime;
 
@@ -38,15 +38,18 @@ void runtimes_done(void);
  * time. */
 typedef struct runtime_set runtime_set;
 must_check err *runtime_set_new(const char *root_dir, const runtime_extra *extra, size_t n_extra,
-                                runtime_set **ret_set); /* starts the probes; any thread */
-/* Waits for no other probe than the choice needs; "" takes the first that works.  Any thread. */
+                                runtime_set **ret_set); /* any thread */
+/* A name is taken as it is; "" starts the probes, takes the first that works and waits for no
+ * other probe than that needs.  Any thread. */
 must_check err *runtime_set_choose(runtime_set *s, const char *default_name);
 /* Loop thread, or before it runs: this is what there is from now on.  What was adopted before stays
  * until runtimes_done. */
 void runtimes_adopt(runtime_set *s);
-/* Loop thread: nobody waits for the adopted set's probes, the loop takes what they say.  A name
- * replaces the choice; "" leaves it to the probes. */
+/* A name replaces the choice of the adopted set; "" leaves it to the probes. */
 must_check err *runtimes_settle(const char *default_name);
+/* Loop thread: the adopted set's probes start, unless they have; nobody waits, the loop takes what
+ * they say. */
+void runtimes_probe(void);
 void runtime_set_free(runtime_set *s); /* one that was not adopted */
 
 /* The path of berth-monitor: where the daemon found it; else beside this program.  Set it before

@@ -9,13 +9,18 @@
 #include <berth/log.h>
 #include <berth/loop.h>
 #include <berth/mem.h>
+#include <berth/runtime.h>
 #include <berth/signals.h>
 #include <berth/timefmt.h>
+#include <berth/timer.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+
+/* The clients that queued are answered before the runtimes are asked what they are. */
+enum { PROBE_AFTER_MS = 50 };
 
 struct the_daemon the_daemon;
 
@@ -69,6 +74,15 @@ static void take_down(size_t n)
     reload_done();
 }
 
+static timer *probe_timer;
+
+static void on_time_to_probe(void *arg)
+{
+    (void)arg;
+    timer_stop(take(probe_timer));
+    runtimes_probe();
+}
+
 static void on_restored(void *arg)
 {
     (void)arg;
@@ -78,6 +92,7 @@ static void on_restored(void *arg)
     notify_alive_begin();
     for (size_t i = 0; i < the_daemon.c->hosts.n; i++)
         log_info("API listening", "host", the_daemon.c->hosts.v[i]);
+    probe_timer = timer_start("probe runtimes", PROBE_AFTER_MS, on_time_to_probe, NULL);
 }
 
 /* The message in dockerd's form, whose sentence about the pid file goes on with a comma. */
@@ -107,6 +122,7 @@ int daemon_run(int argc, char **argv, config *c)
     }
     containers_restore(on_restored, NULL);
     loop_run();
+    timer_stop(take(probe_timer));
     take_down(n);
     return 0;
 }

@@ -130,7 +130,7 @@ static void take_over(reloading *r)
 
     if (r->set) {
         runtimes_adopt(take(r->set));
-        err_log(runtimes_settle(""), "runtimes");
+        runtimes_probe();
     }
     system_reload(&fresh->labels, fresh->debug, fresh->live_restore);
     config_free(taken);

@@ -47,7 +47,7 @@ err *rooms_runtimes(const config *c, runtime_set **ret_set)
     return runtime_set_new(root, extra, c->runtimes.n, ret_set);
 }
 
-/* The runtimes are asked what they are while everything else comes up. */
+/* Which there are; what they are is asked when the daemon answers. */
 static err *runtimes_up(void)
 {
     auto_free char *self = realpath("/proc/self/exe", NULL);

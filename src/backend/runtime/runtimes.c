@@ -2,7 +2,9 @@
  *
  * crun starts a container three times as fast as runc, so it is preferred where it works: it must
  * answer `--version`, and on a hybrid cgroup host it can be called in a mount namespace without the
- * unified mount.  The probes of one set run side by side.  Another configuration makes another set;
+ * unified mount.  A probe is a program that runs for milliseconds, so a daemon's start does not
+ * pay for it: the probes begin when the daemon answers, or when the choice is asked for, and those
+ * of one set run side by side.  Another configuration makes another set;
  * the earlier ones stay until the end, because containers point into them.  Blocks while a set is
  * made: before the loop runs, or in a job. */
 #include <berth/log.h>
@@ -41,6 +43,7 @@ struct runtime_set {
     runtime *list;
     probe *probes;
     size_t n, first;
+    bool asked;  /* the probes were started */
     bool chosen; /* first is the default */
     runtime_set *before;
 };
@@ -225,6 +228,9 @@ static void add_builtin(runtime_set *s, const char *root_dir, size_t i)
 
 static void start_probes(runtime_set *s)
 {
+    if (s->asked)
+        return;
+    s->asked = true;
     for (size_t i = 0; i < s->n; i++) {
         probe *p = &s->probes[i];
 
@@ -239,6 +245,8 @@ static void start_probes(runtime_set *s)
  * waited for. */
 err *runtime_set_choose(runtime_set *s, const char *name)
 {
+    if (str_empty(name))
+        start_probes(s);
     for (size_t i = 0; i < s->n; i++) {
         bool chosen = str_eq(s->list[i].name, name);
 
@@ -271,7 +279,6 @@ err *runtime_set_new(const char *root_dir, const runtime_extra *extra, size_t n_
         }
         add(s, root_dir, extra[i].name, extra[i].path, extra[i].args);
     }
-    start_probes(s);
     *ret_set = s;
     return NULL;
 }
@@ -327,8 +334,13 @@ err *runtimes_settle(const char *default_name)
         TRY(runtime_set_choose(rt.set, default_name));
     if (!rt.set->n)
         return err_new(ERR_SYSTEM, "no OCI runtime is here: install crun or runc");
-    collect_later(rt.set);
     return NULL;
+}
+
+void runtimes_probe(void)
+{
+    start_probes(rt.set);
+    collect_later(rt.set);
 }
 
 err *runtimes_init(const char *root_dir, const runtime_extra *extra, size_t n_extra,
@@ -339,6 +351,7 @@ err *runtimes_init(const char *root_dir, const runtime_extra *extra, size_t n_ex
 
     runtimes_done();
     TRY(runtime_set_new(root_dir, extra, n_extra, &s));
+    start_probes(s);
     for (size_t i = 0; i < s->n; i++) {
         collect(&s->probes[i]);
         apply(&s->list[i], &s->probes[i]);

@@ -50,6 +50,13 @@ static void on_committed(void *arg, err *e)
         loop_stop();
 }
 
+static void on_last_committed(void *arg, err *e)
+{
+    (void)arg;
+    assert_null(e);
+    loop_stop();
+}
+
 static err *count(void *arg, const char *key, const char *body)
 {
     (void)key;
@@ -87,13 +94,18 @@ static void test_batches_survive(void **state)
     assert_int_equal(rows, 0);
 }
 
-static void spoil(const char *bytes, size_t n)
+static void spoil_at(const char *at, const char *bytes, size_t n)
 {
-    FILE *f = fopen(path, "wb");
+    FILE *f = fopen(at, "wb");
 
     assert_non_null(f);
     fwrite(bytes, 1, n, f);
     fclose(f);
+}
+
+static void spoil(const char *bytes, size_t n)
+{
+    spoil_at(path, bytes, n);
 }
 
 static unsigned set_aside(void)
@@ -152,12 +164,39 @@ static void test_a_folder_is_no_database(void **state)
     assert_true(rebuilt);
 }
 
+/* What a cut creation or a deleted database left beside it becomes no part of the next one. */
+static void test_leftovers_are_no_part_of_a_new_one(void **state)
+{
+    auto_free char *wal = xasprintf("%s-wal", path), *fresh = xasprintf("%s.new", path);
+    store_batch *b;
+    unsigned rows = 0;
+    bool rebuilt;
+
+    (void)state;
+    assert_null(store_open(path, &rebuilt));
+    b = store_batch_new();
+    store_put(b, "containers", "only in the WAL", "{\"n\":1}");
+    store_commit(b, on_last_committed, NULL);
+    loop_run();
+    assert_int_equal(rename(wal, fresh), 0); /* kept over the close, which would empty it */
+    store_close();
+    assert_int_equal(rename(fresh, wal), 0);
+    assert_int_equal(unlink(path), 0);
+    spoil_at(fresh, "cut", 3);
+    assert_null(store_open(path, &rebuilt));
+    assert_false(rebuilt);
+    assert_null(store_each("containers", count, &rows));
+    assert_int_equal(rows, 0);
+    assert_int_equal(access(fresh, F_OK), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_batches_survive, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_broken_files_are_set_aside, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_newer_schema_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_leftovers_are_no_part_of_a_new_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_folder_is_no_database, set_up, tear_down),
     };
 
