@@ -39,6 +39,7 @@ void runtimes_done(void);
 typedef struct runtime_set runtime_set;
 must_check err *runtime_set_new(const char *root_dir, const runtime_extra *extra, size_t n_extra,
                                 runtime_set **ret_set); /* any thread */
+void runtime_set_probe(runtime_set *s);                 /* asks all of them and waits; any thread */
 /* A name is taken as it is; "" starts the probes, takes the first that works and waits for no
  * other probe than that needs.  Any thread. */
 must_check err *runtime_set_choose(runtime_set *s, const char *default_name);

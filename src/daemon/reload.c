@@ -70,6 +70,7 @@ static err *job_read(void *arg)
     if (!runtimes_differ(r->now, r->fresh))
         return NULL;
     TRY(rooms_runtimes(r->fresh, &r->set));
+    runtime_set_probe(r->set);
     return runtime_set_choose(r->set, str_or(r->fresh->default_runtime, ""));
 }
 
@@ -128,10 +129,8 @@ static void take_over(reloading *r)
 {
     const config *fresh = r->fresh;
 
-    if (r->set) {
+    if (r->set)
         runtimes_adopt(take(r->set));
-        runtimes_probe();
-    }
     system_reload(&fresh->labels, fresh->debug, fresh->live_restore);
     config_free(taken);
     the_daemon.now = taken = take(r->fresh);

@@ -283,6 +283,15 @@ err *runtime_set_new(const char *root_dir, const runtime_extra *extra, size_t n_
     return NULL;
 }
 
+void runtime_set_probe(runtime_set *s)
+{
+    start_probes(s);
+    for (size_t i = 0; i < s->n; i++) {
+        collect(&s->probes[i]);
+        apply(&s->list[i], &s->probes[i]);
+    }
+}
+
 void runtime_set_free(runtime_set *s)
 {
     if (!s)
@@ -351,11 +360,7 @@ err *runtimes_init(const char *root_dir, const runtime_extra *extra, size_t n_ex
 
     runtimes_done();
     TRY(runtime_set_new(root_dir, extra, n_extra, &s));
-    start_probes(s);
-    for (size_t i = 0; i < s->n; i++) {
-        collect(&s->probes[i]);
-        apply(&s->list[i], &s->probes[i]);
-    }
+    runtime_set_probe(s);
     e = runtime_set_choose(s, default_name);
     if (e)
         runtime_set_free(s);

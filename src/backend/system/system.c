@@ -207,14 +207,14 @@ void system_version(arena *a, version_answer *ret)
     ret->kernel_version = host.release;
 }
 
+/* As dockerd: what is configured, whether or not it has been found to work. */
 static void runtimes_of(arena *a, info_answer *ret)
 {
     for (size_t i = 0; i < runtime_count(); i++) {
         const runtime *rt = runtime_nth(i);
 
-        if (rt->works)
-            ((info_runtime *)json_mapof_add(&ret->runtimes, a, &info_runtime_json, rt->name))
-                ->path = rt->path;
+        ((info_runtime *)json_mapof_add(&ret->runtimes, a, &info_runtime_json, rt->name))->path =
+            rt->path;
     }
     ret->default_runtime = runtime_default()->name;
 }
