@@ -167,10 +167,11 @@ static void device_rule(buf *b, bool allow, const char *type, int64_t major, int
 static bool rule_parse(const char *text, char *ret_type, int64_t *ret_major, int64_t *ret_minor,
                        char access[4])
 {
-    char major[16], minor[16];
+    char major[16], minor[16], more;
     uint64_t n;
 
-    if (sscanf(text, "%c %15[0-9*]:%15[0-9*] %3[rwm]", ret_type, major, minor, access) != 4 ||
+    if (sscanf(text, "%c %15[0-9*]:%15[0-9*] %3[rwm]%c", ret_type, major, minor, access, &more) !=
+            4 ||
         !strchr("acb", *ret_type))
         return false;
     *ret_major = *ret_minor = -1;
