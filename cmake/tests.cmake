@@ -2,7 +2,8 @@
 # and links that room and everything below it.
 
 set(asan_env "ASAN_OPTIONS=handle_segv=2:detect_leaks=1" "UBSAN_OPTIONS=print_stacktrace=1"
-    "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/test/lsan.supp:print_suppressions=0")
+    "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/test/lsan.supp:print_suppressions=0"
+    "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/test/tsan.supp:print_suppressions=0")
 
 function(unit_test source)
     file(RELATIVE_PATH path ${CMAKE_SOURCE_DIR}/test/unit ${source})

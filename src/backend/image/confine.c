@@ -49,7 +49,7 @@ static void preload(void)
 static void set_limits(void)
 {
     struct rlimit cpu = {CPU_MAX_S, CPU_MAX_S}, files = {FILES_MAX, FILES_MAX}, none = {0, 0};
-#ifndef __SANITIZE_ADDRESS__
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     struct rlimit memory = {(rlim_t)MEMORY_MAX_MIB << 20, (rlim_t)MEMORY_MAX_MIB << 20};
 
     setrlimit(RLIMIT_AS, &memory);
