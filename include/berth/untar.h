@@ -9,6 +9,12 @@
 
 #define UNTAR_ARG0 "berth-untar"
 
+/* How it exits when it could not do its work; the reason is the last line of its stderr. */
+enum {
+    UNTAR_REFUSED = 1,     /* the archive is at fault */
+    UNTAR_HOST_FAILED = 2, /* the host is: no space, no memory, ... */
+};
+
 /* First thing in main: true when this process is the helper; it has then run, with *ret_status. */
 bool untar_main(int argc, char **argv, int *ret_status);
 

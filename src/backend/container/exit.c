@@ -1,8 +1,8 @@
 /* exit.c - the end of a run: record it, tell everyone, give back what it used.
  *
  * An exit is told at once: state, events and waiters do not wait for the teardown, which is an
- * operation of its own and so comes before any later start or removal.  Loop thread only, except
- * job_*. */
+ * operation of its own, the next one: a start that was asked before the exit finds it done.  Loop
+ * thread only, except job_*. */
 #include "private.h"
 #include <berth/tree.h>
 #include <berth/child.h>
@@ -167,7 +167,7 @@ void container_auto_remove(container *c)
 
 void container_clean_up(container *c)
 {
-    op_begin(c, "teardown", teardown_begin, NULL);
+    op_begin_first(c, "teardown", teardown_begin, NULL);
     container_auto_remove(c);
 }
 
@@ -191,8 +191,6 @@ static void record(container *c, const monitor_exit *exit)
     c->state.exit_code = exit->code;
     c->state.finished_ns = exit->finished_ns;
     c->state.oom_killed = exit->oom;
-    mem_closep(&c->pidfd);
-    c->pidfd = -1;
     container_save_state(c);
 }
 

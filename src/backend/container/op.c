@@ -1,4 +1,5 @@
-/* op.c - one operation at a time per container; the others queue in the order they came.
+/* op.c - one operation at a time per container; the others queue in the order they came, but what
+ * an exit calls for comes before whatever was asked meanwhile.
  *
  * An operation is begun with op_begin and is over when its flow calls op_end.  The queue holds a
  * reference on the container.  Reads and kill never come here.  Loop thread only. */
@@ -38,18 +39,35 @@ static void on_next(void *arg)
     container_unref(c);
 }
 
-void op_begin(container *c, const char *name, void (*begin)(container *c, void *arg), void *arg)
+static op *op_new(container *c, const char *name, void (*begin)(container *c, void *arg), void *arg)
 {
     op *o = new0(op);
 
-    o->name = name;
-    o->begin = begin;
-    o->arg = arg;
+    *o = (op){name, begin, arg, NULL};
     if (!c->ops_last)
         c->ops_last = &c->ops_first;
+    container_ref(c);
+    return o;
+}
+
+void op_begin(container *c, const char *name, void (*begin)(container *c, void *arg), void *arg)
+{
+    op *o = op_new(c, name, begin, arg);
+
     *c->ops_last = o;
     c->ops_last = &o->next;
-    container_ref(c);
+    run_next(c);
+}
+
+void op_begin_first(container *c, const char *name, void (*begin)(container *c, void *arg),
+                    void *arg)
+{
+    op *o = op_new(c, name, begin, arg);
+
+    o->next = c->ops_first;
+    if (!c->ops_first)
+        c->ops_last = &o->next;
+    c->ops_first = o;
     run_next(c);
 }
 

@@ -50,7 +50,6 @@ struct container {
     image *image; /* held; NULL when it is gone (only its layers matter then) */
 
     monitor *monitor;          /* while it runs */
-    int pidfd;                 /* of init while it runs, else -1 */
     struct endpoint *endpoint; /* on a bridge while it runs */
     bool dirty;                /* something of a run may be left: teardown is due */
     bool removing, removed;
@@ -89,6 +88,9 @@ char *container_netns_path(
 /* ---- op.c: one operation at a time ---- */
 /* begin runs when all earlier operations have ended, at once when there are none. */
 void op_begin(container *c, const char *name, void (*begin)(container *c, void *arg), void *arg);
+/* The same, before those that queue. */
+void op_begin_first(container *c, const char *name, void (*begin)(container *c, void *arg),
+                    void *arg);
 void op_end(container *c);
 const char *op_name(const container *c); /* NULL when idle */
 

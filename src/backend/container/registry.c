@@ -36,7 +36,6 @@ container *container_new(const container_record *rec)
     else
         c->log_path = xstrdup("");
     c->runtime = runtime_find(c->rec.host->runtime);
-    c->pidfd = -1;
     c->state.started_ns = c->state.finished_ns = TIME_ZERO;
     return c;
 }
@@ -54,7 +53,6 @@ void container_unref(container *c)
     assert(!c->op && !c->ops_first && !c->waits && !c->clients);
     monitor_free(c->monitor);
     image_unref(c->image);
-    mem_closep(&c->pidfd);
     free(c->error);
     free(c->dir);
     free(c->rootfs);

@@ -14,7 +14,6 @@
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { LOST_CODE = 137 };
@@ -145,7 +144,6 @@ static void goes_on(container *c, const monitor_started *state)
     c->state.started_once = true;
     c->state.pid = state->pid;
     c->state.started_ns = state->started_ns;
-    c->pidfd = (int)syscall(SYS_pidfd_open, state->pid, 0);
     c->endpoint = endpoint_find(c->rec.id);
     c->dirty = true;
     log_info("container runs on", "id", c->rec.id, "pid", c->state.pid);

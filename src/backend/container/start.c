@@ -19,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -209,7 +208,6 @@ static void on_run(void *arg, err *e, const monitor_started *started)
         c->state.exit_code = 0;
         c->state.oom_killed = false;
         container_set_error(c, NULL);
-        c->pidfd = (int)syscall(SYS_pidfd_open, started->pid, 0);
     }
     flow_resume(s->flow, e);
 }

@@ -1,8 +1,8 @@
 /* stop.c - signals, stop and restart.
  *
- * Signals go to the container's init through its pidfd: no other process can ever get them.  Kill
- * does not queue, so it also ends an operation that waits for the container to stop.
- * Loop thread only. */
+ * Signals go to the container's init through the pidfd that its monitor opened: no other process
+ * can ever get them.  Kill does not queue, so it also ends an operation that waits for the
+ * container to stop. Loop thread only. */
 #include "private.h"
 #include <berth/log.h>
 #include <berth/loop.h>
@@ -23,8 +23,9 @@ enum {
 static err *send_signal(container *c, int signo)
 {
     auto_free char *number = xasprintf("%d", signo);
+    int init = c->monitor ? monitor_init_pidfd(c->monitor) : -1; /* -1: it has ended */
 
-    if (syscall(SYS_pidfd_send_signal, c->pidfd, signo, NULL, 0) < 0 && errno != ESRCH)
+    if (init >= 0 && syscall(SYS_pidfd_send_signal, init, signo, NULL, 0) < 0 && errno != ESRCH)
         return err_errno(errno, "signal container %s", c->rec.id);
     container_event(c, "kill", "signal", number, NULL);
     return NULL;

@@ -37,7 +37,8 @@ static void on_exit_seen(void *arg, err *e, const child_exit *exit)
 
     u->child = NULL;
     if (e && exit && !exit->signal && *exit->last_line) {
-        told = err_new(ERR_INVALID, "%s", exit->last_line);
+        told = err_new(exit->status == UNTAR_HOST_FAILED ? ERR_SYSTEM : ERR_INVALID, "%s",
+                       exit->last_line);
         err_free(e);
     }
     u->done(u->arg, told, u);

@@ -43,7 +43,20 @@ static void die(const char *fmt, ...)
     vfprintf(stderr, fmt, ap);
     va_end(ap);
     fputc('\n', stderr);
-    _exit(1);
+    _exit(UNTAR_REFUSED);
+}
+
+/* An error of the host's is not the archive's fault. */
+static void die_of(const err *e) __attribute__((noreturn));
+static void die_of(const err *e)
+{
+    static const int of_host[] = {ENOSPC, EDQUOT, EROFS, EIO, ENOMEM, EMFILE, ENFILE};
+
+    fprintf(stderr, "%s\n", err_message(e));
+    for (size_t i = 0; i < COUNT(of_host); i++)
+        if (err_errnum(e) == of_host[i])
+            _exit(UNTAR_HOST_FAILED);
+    _exit(UNTAR_REFUSED);
 }
 
 /* ---- the archive ---- */
@@ -126,7 +139,7 @@ static void apply_entry(applier *ap, struct archive *a, struct archive_entry *en
     if (!e)
         e = applier_apply(ap, &m);
     if (e)
-        die("%s", err_message(e));
+        die_of(e);
 }
 
 static void hex_digest(struct sha256_ctx *ctx, char out[65])
@@ -181,7 +194,7 @@ static int unpack(apply_mode mode)
         !s->is_blank) /* a disk image begins with zeros as an empty archive does */
         die("not a tar archive: there is something behind its end");
     if ((e = applier_finish(ap)))
-        die("%s", err_message(e));
+        die_of(e);
     tell(s, ap);
     applier_free(ap);
     archive_read_free(tar);
@@ -214,7 +227,7 @@ bool untar_main(int argc, char **argv, int *ret_status)
     if (argc != 2 || !mode_of(argv[1], &mode))
         die("usage: %s layer|plain|members", UNTAR_ARG0);
     if ((e = confine(ROOT_FD)))
-        die("%s", err_message(e));
+        die_of(e);
     *ret_status = unpack(mode);
     return true;
 }

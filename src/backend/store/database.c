@@ -43,7 +43,10 @@ bool database_has_table(const char *name)
 
 err *database_error(sqlite3 *db, const char *what)
 {
-    return err_new(ERR_SYSTEM, "state database: %s: %s", what, sqlite3_errmsg(db));
+    bool full = (sqlite3_errcode(db) & 0xFF) == SQLITE_FULL;
+
+    return err_new(ERR_SYSTEM, "state database: %s: %s", what,
+                   full ? "no space left on device" : sqlite3_errmsg(db));
 }
 
 err *database_exec(sqlite3 *db, const char *sql)
