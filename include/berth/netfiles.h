@@ -8,6 +8,7 @@
 
 #include <berth/err.h>
 #include <berth/json.h>
+#include <berth/str.h>
 #include <stdbool.h>
 
 typedef struct dns_opts { /* each NULL or empty: not said */
@@ -33,7 +34,7 @@ typedef struct hosts_opts {
     const char *hostname, *domainname;
     const json_strs *extra_hosts; /* "name:ip", "name=ip", "name:host-gateway" */
     const char *host_gateway;     /* what host-gateway stands for */
-    const char *ip;               /* the container's; NULL or "": no line for it */
+    const strv *ips;              /* the container's; NULL or none: no line for it */
     const char *host_text; /* host mode: the host's file, taken as is when there are no extra hosts;
                               else NULL */
 } hosts_opts;

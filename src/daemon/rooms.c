@@ -142,6 +142,7 @@ void rooms_set_routes(void)
     const route *const tables[] = {container_routes,
                                    exec_routes,
                                    image_routes,
+                                   network_routes,
                                    system_routes,
                                    the_daemon.now->debug ? debug_routes : NULL,
                                    NULL};

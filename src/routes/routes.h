@@ -14,7 +14,7 @@ void stream_events(request *r);    /* events.c */
 /* h and w of a resize: ERR_INVALID with dockerd's text when one is no number. */
 must_check err *route_tty_size(request *r, unsigned *ret_rows, unsigned *ret_cols);
 
-extern const route container_routes[], exec_routes[], image_routes[], system_routes[],
-    debug_routes[];
+extern const route container_routes[], exec_routes[], image_routes[], network_routes[],
+    system_routes[], debug_routes[];
 
 #endif

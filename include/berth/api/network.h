@@ -63,4 +63,86 @@ JSON_DECLARE(secondary_address, SECONDARY_ADDRESS)
     F(T, MAPOF(endpoint_settings), networks, "Networks", EMPTY_LIST)
 JSON_DECLARE(network_settings, NETWORK_SETTINGS)
 
+/* ---- networks themselves ---- */
+
+#define IPAM_POOL_CONFIG(F, T)                 \
+    F(T, STR, subnet, "Subnet", OMIT_EMPTY)    \
+    F(T, STR, ip_range, "IPRange", OMIT_EMPTY) \
+    F(T, STR, gateway, "Gateway", OMIT_EMPTY)  \
+    F(T, MAP, aux, "AuxiliaryAddresses", OMIT_EMPTY)
+JSON_DECLARE(ipam_pool_config, IPAM_POOL_CONFIG)
+
+#define IPAM_SETTINGS(F, T)          \
+    F(T, STR, driver, "Driver", 0)   \
+    F(T, MAP, options, "Options", 0) \
+    F(T, OBJS(ipam_pool_config), config, "Config", 0)
+JSON_DECLARE(ipam_settings, IPAM_SETTINGS)
+
+#define CONFIG_REFERENCE(F, T) F(T, STR, network, "Network", 0)
+JSON_DECLARE(config_reference, CONFIG_REFERENCE)
+
+/* Body of POST /networks/create. */
+#define NETWORK_CREATE(F, T)                                   \
+    F(T, STR, name, "Name", 0)                                 \
+    F(T, BOOL, check_duplicate, "CheckDuplicate", 0)           \
+    F(T, STR, driver, "Driver", 0)                             \
+    F(T, STR, scope, "Scope", 0)                               \
+    F(T, OPT_BOOL, enable_ipv4, "EnableIPv4", SINCE(48))       \
+    F(T, OPT_BOOL, enable_ipv6, "EnableIPv6", 0)               \
+    F(T, OBJP(ipam_settings), ipam, "IPAM", 0)                 \
+    F(T, BOOL, internal, "Internal", 0)                        \
+    F(T, BOOL, attachable, "Attachable", 0)                    \
+    F(T, BOOL, ingress, "Ingress", 0)                          \
+    F(T, BOOL, config_only, "ConfigOnly", 0)                   \
+    F(T, OBJP(config_reference), config_from, "ConfigFrom", 0) \
+    F(T, MAP, options, "Options", 0)                           \
+    F(T, MAP, labels, "Labels", 0)
+JSON_DECLARE(network_create_request, NETWORK_CREATE)
+
+#define NETWORK_CREATED(F, T) \
+    F(T, STR, id, "Id", 0)    \
+    F(T, STR, warning, "Warning", 0)
+JSON_DECLARE(network_create_answer, NETWORK_CREATED)
+
+/* A container as a network sees it. */
+#define NETWORK_CONTAINER(F, T)               \
+    F(T, STR, name, "Name", 0)                \
+    F(T, STR, endpoint_id, "EndpointID", 0)   \
+    F(T, STR, mac_address, "MacAddress", 0)   \
+    F(T, STR, ipv4_address, "IPv4Address", 0) \
+    F(T, STR, ipv6_address, "IPv6Address", 0)
+JSON_DECLARE(network_container, NETWORK_CONTAINER)
+
+#define NETWORK_INSPECT(F, T)                                            \
+    F(T, STR, name, "Name", 0)                                           \
+    F(T, STR, id, "Id", 0)                                               \
+    F(T, STR, created, "Created", 0)                                     \
+    F(T, STR, scope, "Scope", 0)                                         \
+    F(T, STR, driver, "Driver", 0)                                       \
+    F(T, BOOL, enable_ipv4, "EnableIPv4", SINCE(48))                     \
+    F(T, BOOL, enable_ipv6, "EnableIPv6", 0)                             \
+    F(T, OBJ(ipam_settings), ipam, "IPAM", 0)                            \
+    F(T, BOOL, internal, "Internal", 0)                                  \
+    F(T, BOOL, attachable, "Attachable", 0)                              \
+    F(T, BOOL, ingress, "Ingress", 0)                                    \
+    F(T, OBJ(config_reference), config_from, "ConfigFrom", 0)            \
+    F(T, BOOL, config_only, "ConfigOnly", 0)                             \
+    F(T, MAPOF(network_container), containers, "Containers", EMPTY_LIST) \
+    F(T, MAP, options, "Options", EMPTY_LIST)                            \
+    F(T, MAP, labels, "Labels", EMPTY_LIST)
+JSON_DECLARE(network_inspect, NETWORK_INSPECT)
+
+#define NETWORK_CONNECT(F, T)            \
+    F(T, STR, container, "Container", 0) \
+    F(T, OBJP(endpoint_settings), endpoint_config, "EndpointConfig", 0)
+JSON_DECLARE(network_connect_request, NETWORK_CONNECT)
+
+#define NETWORK_DISCONNECT(F, T)         \
+    F(T, STR, container, "Container", 0) \
+    F(T, BOOL, force, "Force", 0)
+JSON_DECLARE(network_disconnect_request, NETWORK_DISCONNECT)
+
+#define NETWORKS_PRUNED(F, T) F(T, STRS, deleted, "NetworksDeleted", 0)
+JSON_DECLARE(networks_pruned, NETWORKS_PRUNED)
+
 #endif

@@ -163,45 +163,6 @@ static err *config_supported(const container_config *k)
     return NULL;
 }
 
-/* ---- the network a container asks for ---- */
-
-static err *network_check(const container_config *k, const host_config *h,
-                          const json_raw *networking, arena *a)
-{
-    const char *mode = str_or(h->network_mode, "default");
-    networking_config wish = {0};
-    network *n = NULL;
-    container *other;
-
-    if (networking && networking->text)
-        TRY(json_decode(&networking_config_json, networking->text, strlen(networking->text),
-                        JSON_ANY_VERSION, a, &wish));
-    if (str_starts(mode, "container:")) {
-        if (!str_empty(k->hostname))
-            return err_new(ERR_INVALID, "conflicting options: hostname and the network mode");
-        if (h->dns.n)
-            return err_new(ERR_INVALID, "conflicting options: dns and the network mode");
-        if (h->extra_hosts.n)
-            return err_new(ERR_INVALID,
-                           "conflicting options: custom host-to-IP mapping and the network mode");
-        return container_find(mode + strlen("container:"), &other);
-    }
-    TRY(network_find(str_eq(mode, "default") ? "bridge" : mode, &n));
-    for (size_t i = 0; i < wish.endpoints_config.n; i++) {
-        network *asked = NULL;
-        const char *key = wish.endpoints_config.keys[i];
-
-        TRY(network_find(str_eq(key, "default") ? "bridge" : key, &asked));
-        if (asked != n)
-            return err_new(
-                ERR_UNSUPPORTED,
-                "NetworkingConfig.EndpointsConfig: only the network of HostConfig.NetworkMode is "
-                "supported");
-        TRY(network_check_settings(asked, JSON_AT(wish.endpoints_config, endpoint_settings, i)));
-    }
-    return NULL;
-}
-
 err *config_check(const container_create_opts *o, strv *warnings)
 {
     auto_arena *a = arena_new();
@@ -216,7 +177,6 @@ err *config_check(const container_create_opts *o, strv *warnings)
     TRY(log_check(h));
     TRY(netfiles_check(&dns, &h->extra_hosts));
     TRY(netfiles_check_hostname(o->config->hostname, o->config->domainname));
-    TRY(network_check(o->config, h, o->networking, a));
     for (size_t i = 0; i < h->binds.n; i++) {
         bind_spec b, before;
 

@@ -23,7 +23,6 @@ enum { DELETE_TIMEOUT_MS = 10 * 1000 };
 
 typedef struct teardown {
     container *c; /* referenced */
-    endpoint *ep;
     char *rootfs, *netns;
 } teardown;
 
@@ -58,8 +57,7 @@ static err *job_give_back(void *st)
 {
     teardown *t = st;
 
-    if (t->ep)
-        err_log(endpoint_detach(t->ep), "network of an ended container is left");
+    networks_detach(t->c->endpoints, t->c->n_endpoints);
     err_log(netns_remove(t->netns), "network namespace of an ended container is left");
     err_log(rootfs_unmount(t->rootfs), "root file system of an ended container is left mounted");
     err_log(tree_remove(t->c->run_dir), "run directory of an ended container is left");
@@ -72,9 +70,7 @@ static err *now_forget_run(void *st)
     container *c = t->c;
 
     c->dirty = false;
-    if (c->endpoint == t->ep)
-        c->endpoint = NULL;
-    endpoint_free(take(t->ep));
+    networks_leave(c);
     return NULL;
 }
 
@@ -124,7 +120,6 @@ void container_teardown(container *c, container_done *done, void *arg)
     monitor_free(take(c->monitor));
     t = new0(teardown);
     t->c = container_ref(c);
-    t->ep = c->endpoint;
     t->rootfs = xstrdup(c->rootfs);
     t->netns = container_netns_path(c);
     then = new0(after);
@@ -179,8 +174,7 @@ static void tell(container *c)
 
     if (c->state.oom_killed)
         container_event(c, "oom", NULL);
-    if (c->endpoint)
-        endpoint_event(c->endpoint, "disconnect");
+    networks_told_end(c);
     container_event(c, "die", "execDuration", ran, "exitCode", code, NULL);
 }
 

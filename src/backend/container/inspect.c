@@ -79,24 +79,12 @@ static void mounts_of(const container *c, arena *a, json_list *ret)
     }
 }
 
-static void networks_of(const container *c, arena *a, json_mapof *ret)
-{
-    const char *mode = c->rec.host->network_mode;
-    endpoint_settings *s;
-
-    if (str_starts(mode, "container:"))
-        return;
-    s = json_mapof_add(ret, a, &endpoint_settings_json, mode);
-    if (c->endpoint)
-        endpoint_describe(c->endpoint, a, s);
-}
-
 static void network_settings_of(const container *c, arena *a, network_settings *ret)
 {
     auto_free char *netns = container_netns_path(c);
     const endpoint_settings *s;
 
-    networks_of(c, a, &ret->networks);
+    networks_describe(c, a, &ret->networks);
     if (c->state.running && !str_eq(c->rec.host->network_mode, "host") &&
         !str_starts(c->rec.host->network_mode, "container:")) {
         ret->sandbox_id = (char *)c->rec.id;
@@ -109,6 +97,9 @@ static void network_settings_of(const container *c, arena *a, network_settings *
     ret->gateway = s->gateway;
     ret->ip_address = s->ip_address;
     ret->ip_prefix_len = s->ip_prefix_len;
+    ret->ipv6_gateway = s->ipv6_gateway;
+    ret->global_ipv6_address = s->global_ipv6_address;
+    ret->global_ipv6_prefix_len = s->global_ipv6_prefix_len;
     ret->mac_address = s->mac_address;
 }
 
@@ -206,7 +197,7 @@ void container_summarize(container *c, arena *a, container_summary *ret)
     ret->status = status_words(c, a);
     ret->host_config.network_mode = c->rec.host->network_mode;
     ret->host_config.annotations = c->rec.host->annotations;
-    networks_of(c, a, &ret->network_settings.networks);
+    networks_describe(c, a, &ret->network_settings.networks);
     mounts_of(c, a, &ret->mounts);
 }
 
@@ -280,8 +271,6 @@ static bool name_matches(const container *c, const filters *f)
 
 static bool network_matches(const container *c, const filters *f)
 {
-    const char *mode = c->rec.host->network_mode;
-
     if (!filters_has(f, "network"))
         return true;
     for (size_t i = 0; i < filters_count(f, "network"); i++) {
@@ -289,7 +278,7 @@ static bool network_matches(const container *c, const filters *f)
         err *e = network_find(filters_nth(f, "network", i), &n);
 
         err_free(e);
-        if (!e && str_eq(network_name(n), mode))
+        if (!e && networks_has(c, n))
             return true;
     }
     return false;

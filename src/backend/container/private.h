@@ -19,7 +19,8 @@
     F(T, STR, image_arch, "ImageArch", 0)             \
     F(T, BOOL, own_hostname, "OwnHostname", 0)        \
     F(T, OBJP(container_config), config, "Config", 0) \
-    F(T, OBJP(host_config), host, "HostConfig", 0)
+    F(T, OBJP(host_config), host, "HostConfig", 0)    \
+    F(T, MAPOF(endpoint_settings), networks, "Networks", 0)
 JSON_DECLARE(container_record, CONTAINER_RECORD)
 
 /* What changes as it lives (table "container_state"). */
@@ -49,9 +50,10 @@ struct container {
     const runtime *runtime;
     image *image; /* held; NULL when it is gone (only its layers matter then) */
 
-    monitor *monitor;          /* while it runs */
-    struct endpoint *endpoint; /* on a bridge while it runs */
-    bool dirty;                /* something of a run may be left: teardown is due */
+    monitor *monitor;     /* while it runs */
+    endpoint **endpoints; /* on its networks while it runs */
+    size_t n_endpoints;
+    bool dirty; /* something of a run may be left: teardown is due */
     bool removing, removed;
     void *busy_with; /* what awaits the monitor: a start, or the search at the daemon's start */
     bool starting;   /* an exit that comes now waits in exit_early */
@@ -117,6 +119,29 @@ void filter_learn(const container *c); /* after a start without one */
 must_check err *config_check(const container_create_opts *o, strv *warnings);
 must_check err *config_merge(container_config *config, const image_run_config *from, arena *a);
 must_check err *config_defaults(host_config *h, int api_version, arena *a);
+
+/* ---- networks.c ---- */
+enum { CONTAINER_NETWORKS_MAX = 128 };
+/* The networks that create asks for, by name, with each wish: dockerd's rules.  Empty for
+ * container:X.  Strings in a. */
+must_check err *networks_decide(const container_create_opts *o, arena *a, json_mapof *ret,
+                                strv *warnings);
+/* An endpoint on each; none is left on failure. */
+must_check err *networks_join(container *c);
+must_check err *networks_join_one(container *c, size_t i); /* the i-th of rec.networks */
+void networks_leave(container *c);   /* gives the endpoints back; after networks_detach */
+void networks_restore(container *c); /* those of the run that a previous daemon began */
+bool networks_own_netns(const container *c);
+/* Jobs. */
+must_check err *networks_attach(endpoint *const *eps, size_t n, const char *netns_path);
+void networks_detach(endpoint *const *eps, size_t n);
+void networks_told_start(container *c); /* events, and who serves names */
+void networks_named(container *c);      /* the latter alone */
+void networks_told_end(container *c);
+void networks_describe(const container *c, arena *a, json_mapof *ret);
+/* For /etc/hosts: the addresses in the order of networks. */
+void networks_addresses(const container *c, strv *ret_ips);
+bool networks_has(const container *c, const network *n);
 
 /* ---- binds.c ---- */
 typedef struct bind_spec {

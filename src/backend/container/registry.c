@@ -53,6 +53,7 @@ void container_unref(container *c)
     assert(!c->op && !c->ops_first && !c->waits && !c->clients);
     monitor_free(c->monitor);
     image_unref(c->image);
+    free(c->endpoints);
     free(c->error);
     free(c->dir);
     free(c->rootfs);

@@ -144,8 +144,9 @@ static void goes_on(container *c, const monitor_started *state)
     c->state.started_once = true;
     c->state.pid = state->pid;
     c->state.started_ns = state->started_ns;
-    c->endpoint = endpoint_find(c->rec.id);
+    networks_restore(c);
     c->dirty = true;
+    networks_named(c);
     log_info("container runs on", "id", c->rec.id, "pid", c->state.pid);
 }
 
@@ -161,7 +162,7 @@ static void has_ended(container *c)
     if (e)
         exit = (monitor_exit){.code = LOST_CODE, .finished_ns = time_now_ns(), .lost = true};
     err_free(e);
-    c->endpoint = endpoint_find(c->rec.id);
+    networks_restore(c);
     c->dirty = true;
     if (!began) { /* cut off while it started: nothing was promised, but something may be left */
         container_clean_up(c);

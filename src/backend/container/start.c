@@ -32,7 +32,6 @@ typedef struct starting {
     char *netns; /* NULL: the host's */
     bool own_netns;
     char *joined_dir; /* container mode: whose hosts, hostname and resolv.conf are used */
-    endpoint *ep;
     char *hosts, *resolv, *hostname;
     const char *seccomp_bpf;
     unsigned short rows, cols;
@@ -58,9 +57,8 @@ static err *job_network(void *st)
     if (!s->own_netns)
         return NULL;
     TRY(netns_create(s->netns));
-    return s->ep
-               ? err_wrap(endpoint_attach(s->ep, s->netns), "failed to set up container networking")
-               : NULL;
+    return err_wrap(networks_attach(s->c->endpoints, s->c->n_endpoints, s->netns),
+                    "failed to set up container networking");
 }
 
 static err *write_file(const starting *s, const char *name, const char *text)
@@ -227,8 +225,7 @@ static err *now_announce(void *st)
     container_save_state(c);
     if (!((starting *)st)->seccomp_bpf)
         filter_learn(c);
-    if (c->endpoint)
-        endpoint_event(c->endpoint, "connect");
+    networks_told_start(c);
     container_event(c, "start", NULL);
     return NULL;
 }
@@ -385,17 +382,13 @@ static err *plan_network(starting *s)
 {
     container *c = s->c;
     const host_config *h = c->rec.host;
-    network *n;
 
     if (str_starts(h->network_mode, "container:"))
         return join_network(s, h->network_mode + strlen("container:"));
-    TRY(network_find(h->network_mode, &n));
-    s->own_netns = network_has_netns(n);
+    s->own_netns = networks_own_netns(c);
     if (s->own_netns)
         s->netns = container_netns_path(c);
-    TRY(endpoint_new(n, &(endpoint_opts){.container_id = c->rec.id}, &c->endpoint));
-    s->ep = c->endpoint;
-    return NULL;
+    return networks_join(c);
 }
 
 static err *plan_files(starting *s)
@@ -405,14 +398,16 @@ static err *plan_files(starting *s)
     bool host_mode = str_eq(h->network_mode, "host");
     dns_opts dns = {&h->dns, &h->dns_search, &h->dns_options};
     auto_free char *resolv = NULL, *hosts = NULL;
+    auto_strv ips = {0};
     hosts_opts ho = {.hostname = c->rec.config->hostname,
                      .domainname = c->rec.config->domainname,
                      .extra_hosts = &h->extra_hosts,
                      .host_gateway = network_host_gateway(),
-                     .ip = s->ep ? endpoint_ip(s->ep) : ""};
+                     .ips = &ips};
 
     if (s->joined_dir)
         return NULL;
+    networks_addresses(c, &ips);
     TRY(netfiles_host_resolv(host_mode, &resolv));
     TRY(netfiles_resolv_conf(resolv, host_mode, &dns, containers_conf.dns, &s->resolv));
     if (host_mode) {
@@ -462,7 +457,7 @@ static void start_begin(container *c, void *arg)
         bool refused = c->removing || c->removed || c->state.running;
 
         if (!refused) {
-            endpoint_free(take(c->endpoint));
+            networks_leave(c);
             failed(c, e);
         }
         op_end(c);

@@ -20,11 +20,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-static const char container_link[] = "eth0";
-
 static pthread_mutex_t bridge_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool firewall_is_written;
-static int known_index; /* of the bridge that has all it needs */
+static bridge_config *listed; /* those that were in use since the start */
 
 /* ---- the bridge, under the lock ---- */
 
@@ -54,15 +52,43 @@ static err *forwarding_on(void)
     return sysctl_set("ipv4/ip_forward", "1");
 }
 
-static err *firewall_write_now(const bridge_config *b)
+static err *firewall_write_now(void)
 {
     auto_free char *marker = forward_marker();
-    firewall_bridge one = {b->name, b->subnet, b->icc, b->masquerade};
-    firewall_rules rules = {network_here.table, &one, 1, access(marker, F_OK) == 0};
+    auto_free firewall_bridge *all = NULL;
+    firewall_rules rules = {.table = network_here.table, .no_router = access(marker, F_OK) == 0};
 
+    for (const bridge_config *b = listed; b; b = b->next) {
+        if (!b->has_ipv4)
+            continue;
+        all = xrealloc(all, (rules.n + 1) * sizeof *all);
+        all[rules.n++] = (firewall_bridge){b->name, b->subnet, b->icc, b->masquerade};
+    }
+    rules.bridges = all;
     TRY(firewall_apply(&rules));
     firewall_is_written = true;
     return NULL;
+}
+
+static void list_add(bridge_config *b)
+{
+    if (b->is_listed)
+        return;
+    b->is_listed = true;
+    b->next = listed;
+    listed = b;
+    firewall_is_written = false;
+}
+
+static void list_remove(bridge_config *b)
+{
+    bridge_config **at = &listed;
+
+    while (*at && *at != b)
+        at = &(*at)->next;
+    if (*at)
+        *at = b->next;
+    b->is_listed = false;
 }
 
 static err *check_overlap(rtnl *r, const bridge_config *b)
@@ -70,6 +96,8 @@ static err *check_overlap(rtnl *r, const bridge_config *b)
     auto_free subnet *routes = NULL;
     size_t n = 0;
 
+    if (!b->has_ipv4)
+        return NULL;
     TRY(route_subnets(r, 0, &routes, &n));
     for (size_t i = 0; i < n; i++)
         if (subnet_overlaps(b->subnet, routes[i])) {
@@ -95,14 +123,14 @@ static err *bridge_make(rtnl *r, const bridge_config *b)
     TRY(check_overlap(r, b));
     if (getrandom(mac + 2, sizeof mac - 2, 0) != (ssize_t)sizeof mac - 2)
         return err_errno(errno, "random bytes");
-    e = link_add_bridge(r, b->name, mac, b->mtu);
+    e = link_add_bridge(r, b->name, mac, b->mtu, b->user ? network_here.group : 0);
     if (err_errnum(e) == EEXIST) { /* another daemon was quicker */
         err_free(e);
         e = NULL;
     }
     TRY(e);
     log_info("bridge created", "name", b->name);
-    return sysctl_no_ipv6(b->name);
+    return addr_is_set(b->subnet6.base) ? sysctl_static_ipv6(b->name) : sysctl_no_ipv6(b->name);
 }
 
 static bool link_is_up(const char *name)
@@ -137,48 +165,114 @@ static err *bridge_furnish(rtnl *r, const bridge_config *b, int *ret_index)
     }
     if (index == 0)
         return err_errno(ENODEV, "bridge %s", b->name);
-    TRY(drop_old_address(r, b, index));
-    TRY(addr_add(r, index, b->address, b->subnet));
+    if (b->has_ipv4 && b->address) {
+        TRY(drop_old_address(r, b, index));
+        TRY(addr_add(r, index, b->address, b->subnet));
+    }
+    if (addr_is_set(b->address6))
+        TRY(address_add(r, index, b->address6, b->subnet6.prefix));
     *ret_index = index;
     return link_set_up(r, index);
 }
 
-static err *bridge_up_locked(rtnl *r, const bridge_config *b, int *ret_index)
+static err *bridge_up_locked(rtnl *r, bridge_config *b, int *ret_index)
 {
     int index = (int)if_nametoindex(b->name);
 
     TRY(forwarding_on());
-    if (index == 0 || index != known_index || !link_is_up(b->name)) {
+    if (index == 0 || index != b->known_index || !link_is_up(b->name)) {
         TRY(bridge_furnish(r, b, &index));
-        known_index = index;
+        b->known_index = index;
     }
-    if (network_here.iptables && !firewall_is_written)
-        TRY(firewall_write_now(b));
+    list_add(b);
     *ret_index = index;
     return NULL;
 }
 
-static err *bridge_up(rtnl *r, const bridge_config *b, int *ret_index)
+static err *firewall_if_needed(void)
+{
+    return network_here.iptables && !firewall_is_written ? firewall_write_now() : NULL;
+}
+
+static err *bridge_up(rtnl *r, bridge_config *b, int *ret_index)
 {
     err *e;
 
     pthread_mutex_lock(&bridge_lock);
     e = bridge_up_locked(r, b, ret_index);
+    if (!e)
+        e = firewall_if_needed();
     pthread_mutex_unlock(&bridge_lock);
     return err_wrap(e, "failed to set up network bridge %s", b->name);
 }
 
-err *bridge_firewall(void)
+err *bridges_up(network *const *all, size_t n)
 {
-    const network *n = &network_predefined[0];
-    err *e;
+    auto_rtnl *r = NULL;
+    int index;
+    err *e = NULL;
 
-    if (n->absent || !network_here.iptables)
-        return NULL;
+    TRY(rtnl_open(&r));
     pthread_mutex_lock(&bridge_lock);
-    e = firewall_write_now(&n->bridge);
+    for (size_t i = 0; i < n; i++)
+        if (!all[i]->bridge.is_gone)
+            err_log(bridge_up_locked(r, &all[i]->bridge, &index), "bridge of running containers");
+    if (network_here.iptables && listed)
+        e = firewall_write_now();
     pthread_mutex_unlock(&bridge_lock);
     return e;
+}
+
+err *bridge_firewall(void)
+{
+    err *e = NULL;
+
+    pthread_mutex_lock(&bridge_lock);
+    if (network_here.iptables && listed)
+        e = firewall_write_now();
+    pthread_mutex_unlock(&bridge_lock);
+    return e;
+}
+
+void bridges_forget(void)
+{
+    while (listed)
+        list_remove(listed);
+    firewall_is_written = false;
+}
+
+/* ---- a network of a client's ---- */
+
+static err *bridge_create(network *n)
+{
+    auto_rtnl *r = NULL;
+    int index;
+    err *e;
+
+    TRY(rtnl_open(&r));
+    pthread_mutex_lock(&bridge_lock);
+    e = bridge_furnish(r, &n->bridge, &index);
+    pthread_mutex_unlock(&bridge_lock);
+    return err_wrap(e, "failed to set up network bridge %s", n->bridge.name);
+}
+
+/* A bridge that was there before its network was is left. */
+static err *bridge_destroy(network *n)
+{
+    auto_rtnl *r = NULL;
+    bool was_listed;
+    err *e = NULL;
+
+    TRY(rtnl_open(&r));
+    pthread_mutex_lock(&bridge_lock);
+    was_listed = n->bridge.is_listed;
+    list_remove(&n->bridge);
+    n->bridge.is_gone = true;
+    if (was_listed && network_here.iptables)
+        e = firewall_write_now();
+    pthread_mutex_unlock(&bridge_lock);
+    err_log(e, "the firewall still has a removed network");
+    return link_delete(r, n->bridge.name, network_here.group);
 }
 
 /* ---- an endpoint ---- */
@@ -195,7 +289,7 @@ static err *add_pair(const entry *in)
     veth_wish w = {
         .name = ep->veth,
         .bridge_index = in->bridge_index,
-        .peer = container_link,
+        .peer = ep->ifname,
         .mac = ep->mac,
         .peer_ns = in->ns,
         .mtu = ep->net->bridge.mtu,
@@ -211,31 +305,25 @@ static err *add_pair(const entry *in)
     return link_add_veth(in->outside, &w);
 }
 
-/* Runs in the container's namespace; the pair is made from outside, where the bridge is.  IPv6 goes
- * first, so that the link never has an address of its own making. */
+/* Runs in the container's namespace; the pair is made from outside, where the bridge is. */
 static err *enter(void *arg)
 {
     const entry *in = arg;
     auto_rtnl *inside = NULL;
-    int index;
 
-    TRY(sysctl_no_ipv6("default"));
-    TRY(sysctl_no_ipv6("all"));
+    TRY(sandbox_prepare());
     TRY(add_pair(in));
     TRY(rtnl_open(&inside));
-    index = (int)if_nametoindex(container_link);
-    if (index == 0)
-        return err_errno(errno, "find %s", container_link);
-    TRY(addr_add(inside, index, in->ep->ip, in->ep->net->bridge.subnet));
-    TRY(link_set_up(inside, index));
-    return route_add_default(inside, index, in->ep->net->bridge.gateway);
+    return sandbox_furnish(inside, in->ep);
 }
 
 static err *attach_with(entry *in, const char *netns_path)
 {
-    TRY(bridge_up(in->outside, &in->ep->net->bridge, &in->bridge_index));
+    bridge_config *b = &in->ep->net->bridge;
+
+    TRY(bridge_up(in->outside, b, &in->bridge_index));
     TRY(netns_run(netns_path, enter, in));
-    if (!in->ep->net->bridge.icc)
+    if (!b->icc)
         return link_isolate_port(in->outside, (int)if_nametoindex(in->ep->veth));
     return NULL;
 }
@@ -260,12 +348,14 @@ static err *bridge_attach(endpoint *ep, const char *netns_path)
 
 /* Deleting a link waits for the whole kernel to let go of it, 10 ms and more.  So it is cut off at
  * once, and dies with the container's namespace; network.c sees to those whose namespace lives on.
- */
-static err *bridge_detach(endpoint *ep)
+ * From a container that goes on it is deleted. */
+static err *bridge_detach(endpoint *ep, const char *netns_path)
 {
     auto_rtnl *r = NULL;
 
     TRY(rtnl_open(&r));
+    if (netns_path)
+        return link_delete(r, ep->veth, network_here.group);
     return link_retire(r, ep->veth, network_here.group, network_here.dead_group);
 }
 
@@ -277,124 +367,14 @@ err *bridge_bury(void)
     return link_delete_group(r, network_here.dead_group);
 }
 
-static err *nothing_to_attach(endpoint *ep, const char *netns_path)
-{
-    (void)ep;
-    (void)netns_path;
-    return NULL;
-}
-
-static err *nothing_to_detach(endpoint *ep)
-{
-    (void)ep;
-    return NULL;
-}
-
-const network_driver driver_bridge = {"bridge", true, bridge_attach, bridge_detach};
-/* The host's namespace is there already, and one with a loopback alone is what netns_create makes.
- */
-const network_driver driver_host = {"host", false, nothing_to_attach, nothing_to_detach};
-const network_driver driver_null = {"null", true, nothing_to_attach, nothing_to_detach};
-
-/* ---- configuration ---- */
-
-static err *check_options(const network_opts *opts)
-{
-    if (!str_empty(opts->bridge) && !str_empty(opts->bip))
-        return err_new(
-            ERR_INVALID,
-            "You specified -b & --bip, mutually exclusive options. Please specify only one");
-    if (!opts->iptables && !opts->icc)
-        return err_new(
-            ERR_INVALID,
-            "You specified --iptables=false with --icc=false. ICC=false uses iptables to "
-            "function. Please set --icc or --iptables to true");
-    if (opts->mtu < 0 || opts->mtu > 65535)
-        return err_new(ERR_INVALID, "invalid default MTU: %d", opts->mtu);
-    return NULL;
-}
-
-static err *choose_free(rtnl *r, int except_index, const char *stored, subnet *ret_s)
-{
-    auto_free subnet *routes = NULL;
-    size_t n = 0;
-    uint32_t ip;
-    bool keep;
-
-    TRY(route_subnets(r, except_index, &routes, &n));
-    keep = stored && subnet_parse(stored, &ip, ret_s);
-    for (size_t i = 0; i < n && keep; i++)
-        keep = !subnet_overlaps(*ret_s, routes[i]);
-    return keep ? NULL : subnet_choose(routes, n, ret_s);
-}
-
-/* The subnet: as asked, else the one the bridge has, else the one of the last time, else a free
- * one. */
-static err *choose_subnet(const network_opts *opts, const char *stored, bridge_config *b)
-{
-    auto_rtnl *r = NULL;
-    int index = (int)if_nametoindex(b->name);
-    bool found = false;
-
-    if (!str_empty(opts->bip)) {
-        if (!subnet_parse(opts->bip, &b->address, &b->subnet) || b->address == b->subnet.base ||
-            b->address == subnet_last(b->subnet))
-            return err_new(ERR_INVALID, "invalid CIDR address: %s", opts->bip);
-        return NULL;
-    }
-    TRY(rtnl_open(&r));
-    if (index != 0)
-        TRY(addr_first(r, index, &b->address, &b->subnet, &found));
-    if (found)
-        return NULL;
-    TRY(choose_free(r, index, stored, &b->subnet));
-    b->address = b->subnet.base + 1;
-    return NULL;
-}
-
-static err *choose_range(const network_opts *opts, bridge_config *b)
-{
-    uint32_t ip;
-
-    b->range = b->subnet;
-    b->gateway = b->address;
-    if (!str_empty(opts->fixed_cidr)) {
-        if (!subnet_parse(opts->fixed_cidr, &ip, &b->range))
-            return err_new(ERR_INVALID, "invalid CIDR address: %s", opts->fixed_cidr);
-        if (!subnet_has(b->subnet, b->range.base) || b->range.prefix < b->subnet.prefix)
-            return err_new(ERR_INVALID, "fixed-cidr %s is not within the subnet of bridge %s",
-                           opts->fixed_cidr, b->name);
-    }
-    if (!str_empty(opts->default_gateway))
-        if (!ip_parse(opts->default_gateway, &b->gateway) || !subnet_has(b->subnet, b->gateway))
-            return err_new(ERR_INVALID, "default gateway %s is not within the subnet of bridge %s",
-                           opts->default_gateway, b->name);
-    return NULL;
-}
-
-err *bridge_configure(const network_opts *opts, const char *stored_subnet, bridge_config *ret)
-{
-    const char *name = str_or(opts->bridge, "docker0");
-    bridge_config b = {
-        .ours = str_eq(name, "docker0"),
-        .mtu = opts->mtu ? opts->mtu : 1500,
-        .icc = opts->icc,
-        .masquerade = opts->ip_masq && opts->iptables,
-    };
-
-    firewall_is_written = false;
-    known_index = 0;
-    TRY(check_options(opts));
-    if (strlen(name) >= sizeof b.name ||
-        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") !=
-            strlen(name))
-        return err_new(ERR_INVALID, "invalid name of a bridge: %s", name);
-    memcpy(b.name, name, strlen(name));
-    if (!b.ours && if_nametoindex(name) == 0)
-        return err_new(ERR_SYSTEM,
-                       "bridge device with non default name %s must be created manually", name);
-    TRY(choose_subnet(opts, stored_subnet, &b));
-    TRY(choose_range(opts, &b));
-    *ret = b;
-    return NULL;
-}
+const network_driver driver_bridge = {
+    .name = "bridge",
+    .has_netns = true,
+    .has_addresses = true,
+    .can_create = true,
+    .prepare = bridge_prepare,
+    .make = bridge_create,
+    .unmake = bridge_destroy,
+    .attach = bridge_attach,
+    .detach = bridge_detach,
+};

@@ -1,35 +1,36 @@
-/* endpoint.c - endpoints: records, addresses, what is told of them.
+/* endpoint.c - endpoints: addresses, names, what is told of them.
  *
- * All that a job reads of an endpoint is fixed when it is made.  Loop thread only. */
+ * All that a job reads of an endpoint is fixed before it is handed over.  Loop thread only. */
 #include "private.h"
-#include "record.h"
 #include <berth/events.h>
 #include <berth/log.h>
 #include <berth/mem.h>
-#include <berth/store.h>
 #include <berth/str.h>
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
-JSON_DEFINE(endpoint_record, ENDPOINT_RECORD)
+enum { VETH_DIGITS = 7, INTERFACES_MAX = 1024 };
 
-enum { VETH_DIGITS = 7 };
-
-static endpoint *endpoints;
+static endpoint *endpoints, *newest; /* oldest first */
+static network_hooks hook;
 
 endpoint *endpoints_first(void)
 {
     return endpoints;
 }
 
-static void list_add(endpoint *ep)
+void endpoint_list(endpoint *ep)
 {
-    ep->next = endpoints;
-    if (endpoints)
-        endpoints->prev = ep;
-    endpoints = ep;
+    ep->prev = newest;
+    ep->next = NULL;
+    if (newest)
+        newest->next = ep;
+    else
+        endpoints = ep;
+    newest = ep;
+    ep->net->endpoints++;
 }
 
 static void list_remove(endpoint *ep)
@@ -40,20 +41,31 @@ static void list_remove(endpoint *ep)
         endpoints = ep->next;
     if (ep->next)
         ep->next->prev = ep->prev;
+    else
+        newest = ep->prev;
+    ep->net->endpoints--;
 }
 
-static void endpoint_forget(endpoint *ep)
+static void release_one(network *n, addr a)
 {
-    list_remove(ep);
-    if (ep->ip)
-        ipam_release(ep->net->ipam, ep->ip);
+    for (size_t i = 0; addr_is_set(a) && i < n->n_pools; i++)
+        if (cidr_has(pool_subnet(n->pools[i].pool), a))
+            pool_release(n->pools[i].pool, a);
+}
+
+void endpoint_dispose(endpoint *ep)
+{
+    release_one(ep->net, ep->ip);
+    release_one(ep->net, ep->ip6);
     free(ep->container);
+    free(ep->name);
+    arena_free(ep->arena);
     free(ep);
 }
 
-/* ---- making one ---- */
+/* ---- names of links ---- */
 
-static void name_veth(endpoint *ep)
+void endpoint_name_veth(endpoint *ep)
 {
     snprintf(ep->veth, sizeof ep->veth, "veth%.*s", VETH_DIGITS, ep->id);
 }
@@ -66,17 +78,65 @@ static bool is_veth_free(const char *veth)
     return true;
 }
 
-static void write_texts(endpoint *ep)
+static bool is_ifname_free(const char *container, const char *name)
+{
+    for (const endpoint *ep = endpoints; ep; ep = ep->next)
+        if (str_eq(ep->container, container) && str_eq(ep->ifname, name))
+            return false;
+    return true;
+}
+
+static err *name_interface(endpoint *ep)
+{
+    for (int i = 0; i < INTERFACES_MAX; i++) {
+        snprintf(ep->ifname, sizeof ep->ifname, "eth%d", i);
+        if (is_ifname_free(ep->container, ep->ifname))
+            return NULL;
+    }
+    return err_new(ERR_FORBIDDEN, "a container is on at most %d networks", INTERFACES_MAX);
+}
+
+/* ---- addresses ---- */
+
+addr endpoint_gateway4(const endpoint *ep)
+{
+    const network *n = ep->net;
+
+    if (!addr_is_set(ep->ip) || n->rec.internal)
+        return (addr){0};
+    if (n->driver == &driver_bridge)
+        return n->bridge.gateway ? addr_v4(n->bridge.gateway) : (addr){0};
+    for (size_t i = 0; i < n->n_pools; i++)
+        if (cidr_has(pool_subnet(n->pools[i].pool), ep->ip))
+            return n->pools[i].gateway;
+    return (addr){0};
+}
+
+addr endpoint_gateway6(const endpoint *ep)
+{
+    const network *n = ep->net;
+
+    if (!addr_is_set(ep->ip6) || n->rec.internal)
+        return (addr){0};
+    for (size_t i = 0; i < n->n_pools; i++)
+        if (cidr_has(pool_subnet(n->pools[i].pool), ep->ip6))
+            return n->pools[i].gateway;
+    return (addr){0};
+}
+
+void endpoint_write_texts(endpoint *ep)
 {
     const uint8_t *m = ep->mac;
 
-    ip_format(ep->ip, ep->ip_text);
-    ip_format(ep->net->bridge.gateway, ep->gateway_text);
+    addr_format(ep->ip, ep->ip_text);
+    addr_format(ep->ip6, ep->ip6_text);
+    addr_format(endpoint_gateway4(ep), ep->gateway_text);
+    addr_format(endpoint_gateway6(ep), ep->gateway6_text);
     snprintf(ep->mac_text, sizeof ep->mac_text, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2],
              m[3], m[4], m[5]);
 }
 
-static err *mac_parse(const char *text, uint8_t mac[MAC_LENGTH])
+err *mac_parse(const char *text, uint8_t mac[MAC_LENGTH])
 {
     unsigned v[MAC_LENGTH];
     int end = 0;
@@ -90,166 +150,244 @@ static err *mac_parse(const char *text, uint8_t mac[MAC_LENGTH])
     return NULL;
 }
 
-static void mac_from_ip(uint32_t ip, uint8_t mac[MAC_LENGTH])
+static void make_mac(endpoint *ep)
 {
-    uint32_t wire = htonl(ip);
+    uint8_t bytes[ADDR_BYTES_MAX];
 
-    mac[0] = 0x02;
-    mac[1] = 0x42;
-    memcpy(mac + 2, &wire, sizeof wire);
+    ep->mac[0] = 0x02;
+    ep->mac[1] = 0x42;
+    if (addr_bytes(ep->ip, bytes) == 4)
+        memcpy(ep->mac + 2, bytes, 4);
+    else if (getrandom(ep->mac + 2, 4, 0) != 4)
+        abort();
 }
 
-static err *take_address(endpoint *ep, const char *mac)
+static bool is_of_family(const network_pool *p, bool v6)
 {
-    network *n = ep->net;
+    return addr_is_v6(pool_subnet(p->pool).base) == v6;
+}
 
-    if (!str_empty(mac))
-        TRY(mac_parse(mac, ep->mac));
-    if (!ipam_take(n->ipam, &ep->ip))
-        return err_new(ERR_SYSTEM,
-                       "no available IPv4 addresses on this network's address pools: %s (%s)",
-                       n->name, n->id);
-    if (str_empty(mac))
-        mac_from_ip(ep->ip, ep->mac);
-    write_texts(ep);
+static err *take_asked(network *n, const char *text, bool v6, addr *ret_a, int *ret_prefix)
+{
+    addr a;
+
+    if (!addr_parse(text, &a) || addr_is_v6(a) != v6)
+        return err_new(ERR_INVALID, "invalid IPv%d address: %s", v6 ? 6 : 4, text);
+    for (size_t i = 0; i < n->n_pools; i++) {
+        cidr c = pool_subnet(n->pools[i].pool);
+
+        if (!cidr_has(c, a))
+            continue;
+        if (!pool_reserve(n->pools[i].pool, a))
+            return err_new(ERR_FORBIDDEN, "Address already in use");
+        *ret_a = a;
+        *ret_prefix = c.prefix;
+        return NULL;
+    }
+    return err_new(ERR_INVALID, "no configured subnet or ip-range contain the IP address %s", text);
+}
+
+static err *take_free(network *n, bool v6, addr *ret_a, int *ret_prefix)
+{
+    bool has_one = false;
+
+    for (size_t i = 0; i < n->n_pools; i++) {
+        if (!is_of_family(&n->pools[i], v6))
+            continue;
+        has_one = true;
+        if (pool_take(n->pools[i].pool, ret_a)) {
+            *ret_prefix = pool_subnet(n->pools[i].pool).prefix;
+            return NULL;
+        }
+    }
+    return has_one ? err_new(ERR_SYSTEM,
+                             "no available IPv%d addresses on this network's address pools: %s "
+                             "(%s)",
+                             v6 ? 6 : 4, n->name, n->id)
+                   : NULL;
+}
+
+static err *take_address(endpoint *ep, const char *asked, bool v6)
+{
+    addr *a = v6 ? &ep->ip6 : &ep->ip;
+    int *prefix = v6 ? &ep->prefix6 : &ep->prefix;
+
+    return str_empty(asked) ? take_free(ep->net, v6, a, prefix)
+                            : take_asked(ep->net, asked, v6, a, prefix);
+}
+
+static err *take_addresses(endpoint *ep, const endpoint_opts *opts)
+{
+    const endpoint_ipam_config *asked = opts->wish ? opts->wish->ipam_config : NULL;
+
+    if (!str_empty(opts->mac))
+        TRY(mac_parse(opts->mac, ep->mac));
+    TRY(take_address(ep, asked ? asked->ipv4_address : NULL, false));
+    TRY(take_address(ep, asked ? asked->ipv6_address : NULL, true));
+    if (str_empty(opts->mac))
+        make_mac(ep);
+    endpoint_write_texts(ep);
     return NULL;
 }
 
-static void save(const endpoint *ep)
-{
-    store_batch *batch = store_batch_new();
-    endpoint_record rec = {
-        .id = (char *)ep->id,
-        .network = ep->net->id,
-        .container = ep->container,
-        .ip = (char *)ep->ip_text,
-        .mac = (char *)ep->mac_text,
-    };
-    auto_buf body = {0};
+/* ---- making one ---- */
 
-    json_encode(&endpoint_record_json, &rec, JSON_ANY_VERSION, &body);
-    store_put(batch, "endpoints", ep->id, body.data);
-    store_commit_lazy(batch);
+static void copy_strs(json_strs *to, arena *a, const json_strs *from)
+{
+    for (size_t i = 0; from && i < from->n; i++)
+        json_strs_add(to, a, arena_strdup(a, from->v[i]));
+}
+
+static err *fill(endpoint *ep, const endpoint_opts *opts)
+{
+    if (opts->wish) {
+        copy_strs(&ep->links, ep->arena, &opts->wish->links);
+        ep->gw_priority = (int)opts->wish->gw_priority;
+    }
+    copy_strs(&ep->names, ep->arena, opts->names);
+    if (!ep->net->driver->has_addresses)
+        return NULL;
+    TRY(name_interface(ep));
+    return take_addresses(ep, opts);
 }
 
 err *endpoint_new(network *n, const endpoint_opts *opts, endpoint **ret_ep)
 {
     endpoint *ep = new0(endpoint);
+    err *e;
 
     ep->net = n;
+    ep->arena = arena_new();
+    ep->container = xstrdup(opts->container_id);
+    ep->name = xstrdup(str_or(opts->container_name, ""));
     do {
         str_random_id(ep->id);
-        name_veth(ep);
+        endpoint_name_veth(ep);
     } while (!is_veth_free(ep->veth));
-    if (n->ipam) {
-        err *e = take_address(ep, opts->mac);
-
-        if (e) {
-            free(ep);
-            return e;
-        }
-        guard_start();
+    e = fill(ep, opts);
+    if (e) {
+        endpoint_dispose(ep);
+        return e;
     }
-    ep->container = xstrdup(opts->container_id);
-    list_add(ep);
-    save(ep);
+    if (n->driver->has_addresses)
+        guard_start();
+    endpoint_list(ep);
+    endpoints_choose_gateway(ep->container);
     *ret_ep = ep;
     return NULL;
 }
 
 void endpoint_free(endpoint *ep)
 {
-    store_batch *batch;
-
     if (!ep)
         return;
-    batch = store_batch_new();
-    store_delete(batch, "endpoints", ep->id);
-    store_commit_lazy(batch);
-    if (ep->ip)
+    endpoint_left(ep);
+    if (ep->net->driver->has_addresses)
         bury_later();
-    endpoint_forget(ep);
+    list_remove(ep);
+    endpoint_dispose(ep);
 }
 
-endpoint *endpoint_find(const char *container_id)
+endpoint *endpoint_of(const char *container_id, const endpoint *after)
 {
-    for (endpoint *ep = endpoints; ep; ep = ep->next)
+    for (endpoint *ep = after ? after->next : endpoints; ep; ep = ep->next)
         if (str_eq(ep->container, container_id))
             return ep;
     return NULL;
 }
 
-/* ---- what the last daemon knew ---- */
-
-static network *network_of(const char *id)
+endpoint *endpoint_on(const network *n, const endpoint *after)
 {
-    for (size_t i = 0; i < PREDEFINED; i++)
-        if (str_eq(network_predefined[i].id, id))
-            return &network_predefined[i];
+    for (endpoint *ep = after ? after->next : endpoints; ep; ep = ep->next)
+        if (ep->net == n)
+            return ep;
     return NULL;
 }
 
-static err *restore(const endpoint_record *rec, endpoint *ep)
+void endpoints_rename(const char *container_id, const char *name)
 {
-    ep->net = network_of(rec->network);
-    if (!ep->net || !rec->id || strlen(rec->id) != ID_TEXT - 1 || str_empty(rec->container))
-        return err_new(ERR_INVALID, "incomplete");
-    if (!str_empty(rec->ip)) {
-        if (!ep->net->ipam || !ip_parse(rec->ip, &ep->ip))
-            return err_new(ERR_INVALID, "not an address: %s", rec->ip);
-        TRY(mac_parse(str_or(rec->mac, ""), ep->mac));
-        if (!ipam_reserve(ep->net->ipam, ep->ip))
-            return err_new(ERR_CONFLICT, "two endpoints have the address %s", rec->ip);
-        write_texts(ep);
+    for (endpoint *ep = endpoint_of(container_id, NULL); ep; ep = endpoint_of(container_id, ep)) {
+        free(ep->name);
+        ep->name = xstrdup(name);
     }
-    memcpy(ep->id, rec->id, ID_TEXT);
-    name_veth(ep);
-    ep->container = xstrdup(rec->container);
-    return NULL;
-}
-
-/* A record that makes no sense is reported and left out; the sweep removes its link. */
-static err *load_one(void *arg, const char *key, const char *body)
-{
-    auto_arena *a = arena_new();
-    endpoint_record rec = {0};
-    endpoint *ep = new0(endpoint);
-    err *e;
-
-    (void)arg;
-    e = json_decode(&endpoint_record_json, body, strlen(body), JSON_ANY_VERSION, a, &rec);
-    if (!e)
-        e = restore(&rec, ep);
-    if (e) {
-        free(ep);
-        err_log(err_wrap(e, "%s", key), "record of an endpoint is unusable");
-        return NULL;
-    }
-    list_add(ep);
-    return NULL;
-}
-
-err *endpoints_load(void)
-{
-    return store_each("endpoints", load_one, NULL);
 }
 
 void endpoints_free(void)
 {
-    while (endpoints)
-        endpoint_forget(endpoints);
+    while (endpoints) {
+        endpoint *ep = endpoints;
+
+        list_remove(ep);
+        endpoint_dispose(ep);
+    }
+    hook = (network_hooks){0};
 }
 
-/* ---- jobs ---- */
+/* ---- which one leads out ---- */
 
-err *endpoint_attach(endpoint *ep, const char *netns_path)
+static bool has_gateway(const endpoint *ep, bool v6)
 {
-    return ep->net->driver->attach(ep, netns_path);
+    return addr_is_set(v6 ? endpoint_gateway6(ep) : endpoint_gateway4(ep)) ||
+           (!ep->net->rec.internal && ep->net->driver->routes_without_gateway &&
+            addr_is_set(v6 ? ep->ip6 : ep->ip));
 }
 
-err *endpoint_detach(endpoint *ep)
+static bool leads_before(const endpoint *a, const endpoint *b)
 {
-    return ep->net->driver->detach(ep);
+    bool both_a = has_gateway(a, false) && has_gateway(a, true);
+    bool both_b = has_gateway(b, false) && has_gateway(b, true);
+
+    if (a->gw_priority != b->gw_priority)
+        return a->gw_priority > b->gw_priority;
+    if (both_a != both_b)
+        return both_a;
+    return strcmp(a->net->name, b->net->name) < 0;
+}
+
+static endpoint *leader(const char *container, bool v6)
+{
+    endpoint *best = NULL;
+
+    for (endpoint *ep = endpoint_of(container, NULL); ep; ep = endpoint_of(container, ep))
+        if (has_gateway(ep, v6) && (!best || leads_before(ep, best)))
+            best = ep;
+    return best;
+}
+
+bool endpoints_choose_gateway(const char *container_id)
+{
+    const endpoint *four = leader(container_id, false), *six = leader(container_id, true);
+    bool changed = false;
+
+    for (endpoint *ep = endpoint_of(container_id, NULL); ep; ep = endpoint_of(container_id, ep)) {
+        changed |= ep->gw4 != (ep == four) || ep->gw6 != (ep == six);
+        ep->gw4 = ep == four;
+        ep->gw6 = ep == six;
+    }
+    return changed;
+}
+
+/* ---- who serves names ---- */
+
+void network_set_hooks(const network_hooks *hooks)
+{
+    hook = hooks ? *hooks : (network_hooks){0};
+}
+
+void endpoint_joined(endpoint *ep, const char *netns_path)
+{
+    ep->joined = true;
+    if (hook.joined)
+        hook.joined(ep, netns_path);
+}
+
+void endpoint_left(endpoint *ep)
+{
+    if (!ep->joined)
+        return;
+    ep->joined = false;
+    if (hook.left)
+        hook.left(ep);
 }
 
 /* ---- reads ---- */
@@ -264,7 +402,12 @@ const char *endpoint_container(const endpoint *ep)
     return ep->container;
 }
 
-const network *endpoint_network(const endpoint *ep)
+const char *endpoint_container_name(const endpoint *ep)
+{
+    return ep->name;
+}
+
+network *endpoint_network(const endpoint *ep)
 {
     return ep->net;
 }
@@ -274,9 +417,14 @@ const char *endpoint_ip(const endpoint *ep)
     return ep->ip_text;
 }
 
+const char *endpoint_ip6(const endpoint *ep)
+{
+    return ep->ip6_text;
+}
+
 int endpoint_prefix_len(const endpoint *ep)
 {
-    return ep->ip ? ep->net->bridge.subnet.prefix : 0;
+    return ep->prefix;
 }
 
 const char *endpoint_gateway(const endpoint *ep)
@@ -289,13 +437,31 @@ const char *endpoint_mac(const endpoint *ep)
     return ep->mac_text;
 }
 
+const char *endpoint_ifname(const endpoint *ep)
+{
+    return ep->ifname;
+}
+
+const json_strs *endpoint_names(const endpoint *ep)
+{
+    return &ep->names;
+}
+
+const json_strs *endpoint_links(const endpoint *ep)
+{
+    return &ep->links;
+}
+
 void endpoint_describe(const endpoint *ep, arena *a, endpoint_settings *ret)
 {
     ret->network_id = arena_strdup(a, ep->net->id);
     ret->endpoint_id = arena_strdup(a, ep->id);
     ret->gateway = arena_strdup(a, ep->gateway_text);
     ret->ip_address = arena_strdup(a, ep->ip_text);
-    ret->ip_prefix_len = endpoint_prefix_len(ep);
+    ret->ip_prefix_len = ep->prefix;
+    ret->ipv6_gateway = arena_strdup(a, ep->gateway6_text);
+    ret->global_ipv6_address = arena_strdup(a, ep->ip6_text);
+    ret->global_ipv6_prefix_len = ep->prefix6;
     ret->mac_address = arena_strdup(a, ep->mac_text);
 }
 

@@ -51,15 +51,26 @@ static err *write_extra(const char *text, const char *host_gateway, buf *out)
     return NULL;
 }
 
+static void write_line(const hosts_opts *opts, const char *ip, buf *out)
+{
+    if (str_empty(opts->domainname))
+        buf_printf(out, "%s\t%s\n", ip, opts->hostname);
+    else
+        buf_printf(out, "%s\t%s.%s %s\n", ip, opts->hostname, opts->domainname, opts->hostname);
+}
+
 static void write_own(const hosts_opts *opts, buf *out)
 {
-    if (str_empty(opts->ip) || str_empty(opts->hostname))
-        return;
-    if (str_empty(opts->domainname))
-        buf_printf(out, "%s\t%s\n", opts->ip, opts->hostname);
-    else
-        buf_printf(out, "%s\t%s.%s %s\n", opts->ip, opts->hostname, opts->domainname,
-                   opts->hostname);
+    for (size_t i = 0; opts->ips && !str_empty(opts->hostname) && i < opts->ips->n; i++)
+        write_line(opts, opts->ips->v[i], out);
+}
+
+static err *check_ips(const strv *ips)
+{
+    for (size_t i = 0; ips && i < ips->n; i++)
+        if (!is_ip(ips->v[i]))
+            return err_new(ERR_INVALID, "invalid IP address: %s", ips->v[i]);
+    return NULL;
 }
 
 err *netfiles_check_hostname(const char *hostname, const char *domainname)
@@ -83,8 +94,7 @@ err *netfiles_hosts(const hosts_opts *opts, char **ret_text)
     auto_buf out = {0};
 
     TRY(netfiles_check_hostname(opts->hostname, opts->domainname));
-    if (!str_empty(opts->ip) && !is_ip(opts->ip))
-        return err_new(ERR_INVALID, "invalid IP address: %s", opts->ip);
+    TRY(check_ips(opts->ips));
     buf_str(&out, opts->host_text && n == 0 ? opts->host_text : localhost_lines);
     for (size_t i = 0; i < n; i++)
         TRY(write_extra(extra->v[i], opts->host_gateway, &out));

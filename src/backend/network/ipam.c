@@ -1,7 +1,4 @@
-/* ipam.c - IPv4 subnets and who has which address of one.
- *
- * One bit per address; the lowest free one is handed out, which is what clients of dockerd see.
- * Loop thread only. */
+/* ipam.c - IPv4 subnets as the default bridge and the firewall have them.  Any thread. */
 #include "ipam.h"
 #include <arpa/inet.h>
 #include <berth/mem.h>
@@ -9,14 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORD_BITS = 64, PREFIX_MIN = 1, PREFIX_MAX = 30, RANGE_BITS_MAX = 24 };
-
-struct ipam {
-    uint32_t first; /* address of bit 0 */
-    size_t n;       /* addresses */
-    size_t lowest;  /* no word below it has a free bit */
-    uint64_t *used;
-};
+enum { PREFIX_MIN = 1, PREFIX_MAX = 30 };
 
 static uint32_t mask_of(int prefix)
 {
@@ -100,73 +90,4 @@ err *subnet_choose(const subnet *taken, size_t n, subnet *ret_s)
             }
         }
     return err_new(ERR_INVALID, "all predefined address pools have been fully subnetted");
-}
-
-ipam *ipam_new(subnet s, subnet range)
-{
-    ipam *p = new0(ipam);
-
-    if (range.prefix < 32 - RANGE_BITS_MAX)
-        range.prefix = 32 - RANGE_BITS_MAX;
-    p->first = range.base;
-    p->n = (size_t)1 << (32 - range.prefix);
-    p->used = xcalloc((p->n + WORD_BITS - 1) / WORD_BITS, sizeof(uint64_t));
-    ipam_reserve(p, s.base);
-    ipam_reserve(p, subnet_last(s));
-    return p;
-}
-
-void ipam_free(ipam *p)
-{
-    if (!p)
-        return;
-    free(p->used);
-    free(p);
-}
-
-static bool in_range(const ipam *p, uint32_t ip)
-{
-    return ip >= p->first && ip - p->first < p->n;
-}
-
-bool ipam_reserve(ipam *p, uint32_t ip)
-{
-    size_t i = ip - p->first;
-    uint64_t bit = UINT64_C(1) << (i % WORD_BITS);
-
-    if (!in_range(p, ip))
-        return true;
-    if (p->used[i / WORD_BITS] & bit)
-        return false;
-    p->used[i / WORD_BITS] |= bit;
-    return true;
-}
-
-bool ipam_take(ipam *p, uint32_t *ret_ip)
-{
-    size_t words = (p->n + WORD_BITS - 1) / WORD_BITS;
-
-    while (p->lowest < words && p->used[p->lowest] == UINT64_MAX)
-        p->lowest++;
-    if (p->lowest == words)
-        return false;
-
-    size_t i = p->lowest * WORD_BITS + (size_t)__builtin_ctzll(~p->used[p->lowest]);
-
-    if (i >= p->n)
-        return false;
-    p->used[p->lowest] |= UINT64_C(1) << (i % WORD_BITS);
-    *ret_ip = p->first + (uint32_t)i;
-    return true;
-}
-
-void ipam_release(ipam *p, uint32_t ip)
-{
-    size_t i = ip - p->first;
-
-    if (!in_range(p, ip))
-        return;
-    p->used[i / WORD_BITS] &= ~(UINT64_C(1) << (i % WORD_BITS));
-    if (i / WORD_BITS < p->lowest)
-        p->lowest = i / WORD_BITS;
 }

@@ -1,4 +1,4 @@
-/* ipam.h - IPv4 subnets and who has which address of one.  Loop thread only; no I/O. */
+/* ipam.h - IPv4 subnets as the default bridge and the firewall have them.  Any thread; no I/O. */
 #ifndef BERTH_NETWORK_IPAM_H
 #define BERTH_NETWORK_IPAM_H
 
@@ -24,14 +24,5 @@ uint32_t subnet_last(subnet s); /* the broadcast address */
 
 /* The first of the default pools that overlaps nothing of taken. */
 must_check err *subnet_choose(const subnet *taken, size_t n, subnet *ret_s);
-
-typedef struct ipam ipam;
-/* Addresses of range (within s) but its subnet's network and broadcast address. */
-ipam *ipam_new(subnet s, subnet range);
-void ipam_free(ipam *p);
-bool ipam_take(ipam *p, uint32_t *ret_ip); /* the lowest free one; false when there is none */
-bool ipam_reserve(ipam *p,
-                  uint32_t ip); /* false when it is taken; one outside the range is nobody's */
-void ipam_release(ipam *p, uint32_t ip);
 
 #endif

@@ -128,7 +128,7 @@ static void set_mac(struct rtnl_link *link, const uint8_t mac[6])
     nl_addr_put(address);
 }
 
-err *link_add_bridge(rtnl *r, const char *name, const uint8_t mac[6], int mtu)
+err *link_add_bridge(rtnl *r, const char *name, const uint8_t mac[6], int mtu, uint32_t group)
 {
     struct rtnl_link *link = rtnl_link_bridge_alloc();
 
@@ -136,6 +136,7 @@ err *link_add_bridge(rtnl *r, const char *name, const uint8_t mac[6], int mtu)
         abort();
     rtnl_link_set_name(link, name);
     rtnl_link_set_mtu(link, (unsigned)mtu);
+    rtnl_link_set_group(link, group);
     set_mac(link, mac);
     return add_link(r, link);
 }
@@ -172,7 +173,7 @@ static struct nl_msg *link_message(int type, int family, struct ifinfomsg head)
     return msg;
 }
 
-static err *ask_and_free(rtnl *r, struct nl_msg *msg, const char *what, const char *name)
+err *rtnl_ask(rtnl *r, struct nl_msg *msg, const char *what, const char *name)
 {
     int rc = ask(r, msg);
 
@@ -184,7 +185,7 @@ err *link_set_up(rtnl *r, int index)
 {
     struct ifinfomsg head = {.ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
 
-    return ask_and_free(r, link_message(RTM_NEWLINK, AF_UNSPEC, head), "bring up", "link");
+    return rtnl_ask(r, link_message(RTM_NEWLINK, AF_UNSPEC, head), "bring up", "link");
 }
 
 err *link_isolate_port(rtnl *r, int index)
@@ -196,7 +197,7 @@ err *link_isolate_port(rtnl *r, int index)
     if (!port || nla_put_u8(msg, IFLA_BRPORT_ISOLATED, 1) < 0)
         abort();
     nla_nest_end(msg, port);
-    return ask_and_free(r, msg, "isolate", "bridge port");
+    return rtnl_ask(r, msg, "isolate", "bridge port");
 }
 
 static err *find_link(rtnl *r, const char *name, struct rtnl_link **ret_link)
@@ -243,7 +244,7 @@ err *link_delete(rtnl *r, const char *name, uint32_t group)
     if (head.ifi_index == 0)
         return NULL;
     return unless_gone(
-        ask_and_free(r, link_message(RTM_DELLINK, AF_UNSPEC, head), "delete link", name));
+        rtnl_ask(r, link_message(RTM_DELLINK, AF_UNSPEC, head), "delete link", name));
 }
 
 err *link_delete_group(rtnl *r, uint32_t group)
@@ -252,7 +253,7 @@ err *link_delete_group(rtnl *r, uint32_t group)
 
     if (nla_put_u32(msg, IFLA_GROUP, group) < 0)
         abort();
-    return unless_gone(ask_and_free(r, msg, "delete links", "of a group"));
+    return unless_gone(rtnl_ask(r, msg, "delete links", "of a group"));
 }
 
 /* What the bridge learned of the port is forgotten too, or it would send the next owner of the
@@ -267,7 +268,7 @@ static err *silence(rtnl *r, int index, const char *name)
         nla_put_flag(msg, IFLA_BRPORT_FLUSH) < 0)
         abort();
     nla_nest_end(msg, port);
-    return ask_and_free(r, msg, "silence", name);
+    return rtnl_ask(r, msg, "silence", name);
 }
 
 static err *set_group(rtnl *r, int index, uint32_t group, const char *name)
@@ -277,7 +278,7 @@ static err *set_group(rtnl *r, int index, uint32_t group, const char *name)
 
     if (nla_put_u32(msg, IFLA_GROUP, group) < 0)
         abort();
-    return ask_and_free(r, msg, "retire", name);
+    return rtnl_ask(r, msg, "retire", name);
 }
 
 /* The group first: the notice of its change would enable the port again.  A link that someone took
@@ -303,7 +304,20 @@ static err *dump_failed(rtnl *r, int rc, const char *what)
     return rc < 0 ? failed(r, rc, "list", what) : NULL;
 }
 
-err *link_each_veth(rtnl *r, uint32_t group, void (*fn)(void *arg, const char *name), void *arg)
+static bool is_veth(struct rtnl_link *link)
+{
+    return rtnl_link_is_veth(link);
+}
+
+static bool is_bridge(struct rtnl_link *link)
+{
+    const char *type = rtnl_link_get_type(link);
+
+    return type && strcmp(type, "bridge") == 0;
+}
+
+static err *each(rtnl *r, bool (*is)(struct rtnl_link *link), uint32_t group,
+                 void (*fn)(void *arg, const char *name), void *arg)
 {
     struct nl_cache *links = NULL;
     int rc, tries = 0;
@@ -316,11 +330,21 @@ err *link_each_veth(rtnl *r, uint32_t group, void (*fn)(void *arg, const char *n
     for (struct nl_object *o = nl_cache_get_first(links); o; o = nl_cache_get_next(o)) {
         struct rtnl_link *link = (struct rtnl_link *)o;
 
-        if (rtnl_link_is_veth(link) && rtnl_link_get_group(link) == group)
+        if (is(link) && rtnl_link_get_group(link) == group)
             fn(arg, rtnl_link_get_name(link));
     }
     nl_cache_free(links);
     return NULL;
+}
+
+err *link_each_veth(rtnl *r, uint32_t group, void (*fn)(void *arg, const char *name), void *arg)
+{
+    return each(r, is_veth, group, fn, arg);
+}
+
+err *link_each_bridge(rtnl *r, uint32_t group, void (*fn)(void *arg, const char *name), void *arg)
+{
+    return each(r, is_bridge, group, fn, arg);
 }
 
 static struct nl_addr *ipv4(uint32_t ip, int prefix)
@@ -450,6 +474,27 @@ static bool goes_through(struct rtnl_route *route, int index)
     struct rtnl_nexthop *hop = rtnl_route_nexthop_n(route, 0);
 
     return hop && index > 0 && rtnl_route_nh_get_ifindex(hop) == index;
+}
+
+err *rtnl_each_route(rtnl *r, int family, void (*fn)(void *arg, cidr to), void *arg)
+{
+    struct nl_cache *all = NULL;
+    int rc, tries = 0;
+
+    do {
+        r->errnum = 0;
+        rc = rtnl_route_alloc_cache(r->sock, family, 0, &all);
+    } while (rc < 0 && again(r, rc, tries++));
+    TRY(dump_failed(r, rc, "routes"));
+    for (struct nl_object *o = nl_cache_get_first(all); o; o = nl_cache_get_next(o)) {
+        struct nl_addr *to = rtnl_route_get_dst((struct rtnl_route *)o);
+
+        if (to && (nl_addr_get_len(to) == 4 || nl_addr_get_len(to) == 16))
+            fn(arg, (cidr){addr_of_bytes(nl_addr_get_binary_addr(to), nl_addr_get_len(to)),
+                           (int)nl_addr_get_prefixlen(to)});
+    }
+    nl_cache_free(all);
+    return NULL;
 }
 
 err *route_subnets(rtnl *r, int except_index, subnet **ret_v, size_t *ret_n)

@@ -5,6 +5,7 @@
 #ifndef BERTH_NETWORK_LINK_H
 #define BERTH_NETWORK_LINK_H
 
+#include "addr.h"
 #include "ipam.h"
 #include <berth/err.h>
 #include <stdbool.h>
@@ -30,7 +31,8 @@ typedef struct veth_wish {
     uint32_t group; /* of the near end: how ours are told from others' */
 } veth_wish;
 
-must_check err *link_add_bridge(rtnl *r, const char *name, const uint8_t mac[6], int mtu);
+must_check err *link_add_bridge(rtnl *r, const char *name, const uint8_t mac[6], int mtu,
+                                uint32_t group);
 must_check err *link_add_veth(rtnl *r, const veth_wish *w);
 must_check err *link_set_up(rtnl *r, int index);
 must_check err *link_isolate_port(
@@ -44,6 +46,14 @@ must_check err *link_delete_group(rtnl *r,
 /* fn for every veth end here with this group. */
 must_check err *link_each_veth(rtnl *r, uint32_t group, void (*fn)(void *arg, const char *name),
                                void *arg);
+/* The same for bridges. */
+must_check err *link_each_bridge(rtnl *r, uint32_t group, void (*fn)(void *arg, const char *name),
+                                 void *arg);
+/* Dumps routes of a family: fn for the destination of each. */
+must_check err *rtnl_each_route(rtnl *r, int family, void (*fn)(void *arg, cidr to), void *arg);
+/* A message of ours: asked until the kernel has taken or refused it; msg is consumed. */
+struct nl_msg;
+must_check err *rtnl_ask(rtnl *r, struct nl_msg *msg, const char *what, const char *name);
 
 must_check err *addr_add(rtnl *r, int index, uint32_t ip,
                          subnet s); /* one that is there already is fine */
@@ -51,6 +61,14 @@ must_check err *addr_delete(rtnl *r, int index, uint32_t ip, subnet s);
 /* The first IPv4 address of a link; *ret_found false when it has none. */
 must_check err *addr_first(rtnl *r, int index, uint32_t *ret_ip, subnet *ret_s, bool *ret_found);
 must_check err *route_add_default(rtnl *r, int index, uint32_t gateway);
+
+/* ---- address.c: of either family ---- */
+/* Every route here of both families but defaults and link-local ones; the caller frees *ret_v. */
+must_check err *routes_here(rtnl *r, cidr **ret_v, size_t *ret_n);
+/* One that is there already is fine; an IPv6 one is used at once, without asking the others. */
+must_check err *address_add(rtnl *r, int index, addr a, int prefix);
+/* Replaces a default route of its family; no gateway: everything is on the link. */
+must_check err *default_route_set(rtnl *r, int index, addr gateway, bool v6);
 /* Every IPv4 route here but those through except_index and the default; the caller frees *ret_v. */
 must_check err *route_subnets(rtnl *r, int except_index, subnet **ret_v, size_t *ret_n);
 

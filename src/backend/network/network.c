@@ -1,4 +1,4 @@
-/* network.c - the predefined networks, found by name or id.
+/* network.c - the room's start and end, and the predefined networks.
  *
  * Their ids are drawn once and kept in the store.  Loop thread only. */
 #include "private.h"
@@ -9,12 +9,11 @@
 #include <berth/job.h>
 #include <berth/store.h>
 #include <berth/str.h>
+#include <berth/timefmt.h>
 #include <berth/timer.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-JSON_DEFINE(network_record, NETWORK_RECORD)
 
 enum { BURY_AFTER_MS = 1000 };
 
@@ -51,7 +50,9 @@ static void name_our_things(const char *exec_root)
 
 static void predefine(size_t i, const char *name, const network_driver *driver)
 {
-    network_predefined[i] = (network){.name = name, .driver = driver};
+    network_predefined[i] = (network){
+        .refs = 1, .name = name, .driver = driver, .predefined = true, .arena = arena_new()};
+    networks_add(&network_predefined[i]);
 }
 
 static network *by_name(const char *name)
@@ -71,6 +72,8 @@ static err *load_one(void *arg, const char *key, const char *body)
 
     (void)arg;
     e = json_decode(&network_record_json, body, strlen(body), JSON_ANY_VERSION, a, &rec);
+    if (!e && !str_empty(rec.driver)) /* a client's: networks.c */
+        return NULL;
     n = e ? NULL : by_name(rec.name);
     if (!n || !rec.id || strlen(rec.id) != ID_TEXT - 1) {
         log_warn("record of a network is unusable", "key", key, "error", err_message(e));
@@ -78,6 +81,7 @@ static err *load_one(void *arg, const char *key, const char *body)
         return NULL;
     }
     memcpy(n->id, rec.id, ID_TEXT);
+    n->rec.created_ns = rec.created_ns;
     if (n->driver == &driver_bridge && !str_empty(rec.subnet)) {
         free(stored_subnet);
         stored_subnet = xstrdup(rec.subnet);
@@ -87,11 +91,69 @@ static err *load_one(void *arg, const char *key, const char *body)
 
 static void draw_missing_ids(void)
 {
-    for (size_t i = 0; i < PREDEFINED; i++)
-        if (!network_predefined[i].id[0]) {
-            str_random_id(network_predefined[i].id);
-            changed = true;
-        }
+    for (size_t i = 0; i < PREDEFINED; i++) {
+        network *n = &network_predefined[i];
+
+        if (n->id[0] && n->rec.created_ns)
+            continue;
+        if (!n->id[0])
+            str_random_id(n->id);
+        n->rec.created_ns = time_now_ns();
+        changed = true;
+    }
+}
+
+/* What the API says of one, and what containers on it may count on. */
+static void describe_predefined(network *n)
+{
+    n->rec.id = n->id;
+    n->rec.name = (char *)n->name;
+    n->rec.driver = (char *)n->driver->name;
+    n->rec.ipv4 = true;
+    n->rec.ipam = arena_alloc(n->arena, sizeof *n->rec.ipam);
+    n->rec.ipam->driver = arena_strdup(n->arena, "default");
+}
+
+static cidr cidr_of(subnet s)
+{
+    return (cidr){addr_v4(s.base), s.prefix};
+}
+
+static void give_pool(network *n)
+{
+    network_pool *np = &n->pools[n->n_pools++];
+    ipam_pool_config *k = json_list_add(&n->rec.ipam->config, n->arena, &ipam_pool_config_json);
+    char text[CIDR_TEXT];
+
+    *np = (network_pool){pool_new(cidr_of(n->bridge.subnet), cidr_of(n->bridge.range)),
+                         addr_v4(n->bridge.gateway)};
+    pool_reserve(np->pool, addr_v4(n->bridge.address));
+    pool_reserve(np->pool, addr_v4(n->bridge.gateway));
+    cidr_format(cidr_of(n->bridge.subnet), text);
+    k->subnet = arena_strdup(n->arena, text);
+    if (n->bridge.range.prefix != n->bridge.subnet.prefix) {
+        cidr_format(cidr_of(n->bridge.range), text);
+        k->ip_range = arena_strdup(n->arena, text);
+    }
+    addr_format(np->gateway, text);
+    k->gateway = arena_strdup(n->arena, text);
+}
+
+static void say_options(network *n)
+{
+    const struct {
+        const char *key, *value;
+    } options[] = {
+        {"com.docker.network.bridge.default_bridge", "true"},
+        {"com.docker.network.bridge.enable_icc", n->bridge.icc ? "true" : "false"},
+        {"com.docker.network.bridge.enable_ip_masquerade", n->bridge.masquerade ? "true" : "false"},
+        {"com.docker.network.bridge.host_binding_ipv4", "0.0.0.0"},
+        {"com.docker.network.bridge.name", n->bridge.name},
+        {"com.docker.network.driver.mtu", arena_printf(n->arena, "%d", n->bridge.mtu)},
+    };
+
+    for (size_t i = 0; i < COUNT(options); i++)
+        json_map_set(&n->rec.options, n->arena, options[i].key, options[i].value);
 }
 
 static err *prepare_bridge(const network_opts *opts)
@@ -105,12 +167,11 @@ static err *prepare_bridge(const network_opts *opts)
         return NULL;
     }
     TRY(bridge_configure(opts, stored_subnet, &n->bridge));
-    n->ipam = ipam_new(n->bridge.subnet, n->bridge.range);
-    ipam_reserve(n->ipam, n->bridge.address);
-    ipam_reserve(n->ipam, n->bridge.gateway);
+    give_pool(n);
     ip_format(n->bridge.address, host_gateway);
     ip_format(n->bridge.subnet.base, base);
     now = xasprintf("%s/%d", base, n->bridge.subnet.prefix);
+    say_options(n);
     if (!str_eq(now, stored_subnet)) {
         free(stored_subnet);
         stored_subnet = take(now);
@@ -125,7 +186,10 @@ static void save_all(void)
 
     for (size_t i = 0; i < PREDEFINED; i++) {
         network *n = &network_predefined[i];
-        network_record rec = {n->id, (char *)n->name, n->ipam ? stored_subnet : NULL};
+        network_record rec = {.id = n->id,
+                              .name = (char *)n->name,
+                              .subnet = n->n_pools ? stored_subnet : NULL,
+                              .created_ns = n->rec.created_ns};
         auto_buf body = {0};
 
         json_encode(&network_record_json, &rec, JSON_ANY_VERSION, &body);
@@ -164,32 +228,55 @@ void bury_later(void)
 
 /* ---- start and end ---- */
 
-static err *job_firewall(void *arg)
+typedef struct renewal {
+    network **v; /* each referenced */
+    size_t n;
+} renewal;
+
+static err *job_renew(void *arg)
 {
-    (void)arg;
-    return bridge_firewall();
+    const renewal *r = arg;
+
+    return bridges_up(r->v, r->n);
 }
 
-static void on_firewall(void *arg, err *e)
+static void on_renewed(void *arg, err *e)
 {
-    (void)arg;
+    renewal *r = arg;
+
     err_log(e, "the firewall of running containers could not be renewed");
+    for (size_t i = 0; i < r->n; i++)
+        network_unref(r->v[i]);
+    free(r->v);
+    free(r);
+}
+
+static void add_bridge(renewal *r, network *n)
+{
+    r->v = xrealloc(r->v, (r->n + 1) * sizeof *r->v);
+    r->v[r->n++] = n;
+    n->refs++;
 }
 
 /* Once the loop runs: the other rooms have then read the store too.  Containers that outlived the
- * last daemon get its rules back, in case they went missing meanwhile. */
+ * last daemon get its bridges and rules back, in case they went missing meanwhile. */
 static void on_first_turn(void *arg)
 {
+    renewal *r = new0(renewal);
+
     (void)arg;
     if (changed)
         save_all();
     changed = false;
-    for (endpoint *ep = endpoints_first(); ep; ep = ep->next)
-        if (ep->ip) {
-            guard_start();
-            job_begin("network.firewall", job_firewall, NULL, on_firewall);
-            return;
-        }
+    for (network *n = networks_first(); n; n = n->next)
+        if (n->endpoints > 0 && n->driver == &driver_bridge)
+            add_bridge(r, n);
+    if (r->n == 0) {
+        free(r);
+        return;
+    }
+    guard_start();
+    job_begin("network.renew", job_renew, r, on_renewed);
 }
 
 err *network_init(const network_opts *opts)
@@ -201,8 +288,12 @@ err *network_init(const network_opts *opts)
     predefine(0, "bridge", &driver_bridge);
     predefine(1, "host", &driver_host);
     predefine(2, "none", &driver_null);
+    default_pools_set(NULL, 0, hash(opts->exec_root));
     TRY(store_each("networks", load_one, NULL));
     draw_missing_ids();
+    for (size_t i = 0; i < PREDEFINED; i++)
+        describe_predefined(&network_predefined[i]);
+    TRY(networks_load());
     TRY(err_wrap(
         prepare_bridge(opts),
         "Error initializing network controller: error creating default \"bridge\" network"));
@@ -216,41 +307,14 @@ void network_done(void)
     guard_stop();
     timer_stop(take(burial));
     endpoints_free();
-    for (size_t i = 0; i < PREDEFINED; i++)
-        ipam_free(network_predefined[i].ipam);
+    bridges_forget();
+    networks_free();
+    default_pools_done();
     memset(network_predefined, 0, sizeof network_predefined);
     free(take(stored_subnet));
     free(take(network_here.exec_root));
     host_gateway[0] = '\0';
     changed = false;
-}
-
-err *network_find(const char *ref, network **ret_n)
-{
-    network *found = NULL;
-    size_t n = 0;
-
-    for (size_t i = 0; i < PREDEFINED; i++) {
-        network *one = &network_predefined[i];
-
-        if (one->absent)
-            continue;
-        if (str_eq(one->name, ref) || str_eq(one->id, ref)) {
-            *ret_n = one;
-            return NULL;
-        }
-        if (!str_empty(ref) && str_starts(one->id, ref)) {
-            found = one;
-            n++;
-        }
-    }
-    if (n > 1)
-        return err_new(ERR_INVALID,
-                       "network %s is ambiguous (%zu matches found based on ID prefix)", ref, n);
-    if (!found)
-        return err_new(ERR_NOT_FOUND, "network %s not found", ref);
-    *ret_n = found;
-    return NULL;
 }
 
 const char *network_id(const network *n)
@@ -278,18 +342,22 @@ const char *network_host_gateway(void)
     return host_gateway;
 }
 
-/* The predefined networks know no names and hand out addresses themselves. */
-err *network_check_settings(const network *n, const endpoint_settings *wish)
+bool network_is_predefined(const network *n)
 {
-    const endpoint_ipam_config *asked = wish ? wish->ipam_config : NULL;
+    return n->predefined;
+}
 
-    (void)n;
-    if (asked && (!str_empty(asked->ipv4_address) || !str_empty(asked->ipv6_address)))
-        return err_new(ERR_INVALID,
-                       "user specified IP address is supported on user defined networks only");
-    if (wish && wish->aliases.n > 0)
-        return err_new(
-            ERR_INVALID,
-            "network-scoped alias is supported only for containers in user defined networks");
-    return NULL;
+bool network_is_user(const network *n)
+{
+    return !n->predefined;
+}
+
+bool network_is_internal(const network *n)
+{
+    return n->rec.internal;
+}
+
+bool network_is_attached(const network *n)
+{
+    return n->driver->has_addresses;
 }

@@ -12,15 +12,17 @@
 #include <stdlib.h>
 
 struct network_sweep {
-    strv veths;  /* that stay */
-    strv netns;  /* paths that go */
-    strv doomed; /* veths that go, gathered while listing */
+    strv links;   /* veths and bridges that stay */
+    strv netns;   /* paths that go */
+    strv records; /* ids of endpoints that go */
+    strv doomed;  /* links that go, gathered while listing */
 };
 
 static void sweep_free(network_sweep *s)
 {
-    strv_done(&s->veths);
+    strv_done(&s->links);
     strv_done(&s->netns);
+    strv_done(&s->records);
     strv_done(&s->doomed);
     free(s);
 }
@@ -30,11 +32,16 @@ static void plan_endpoints(network_sweep *s, bool (*keep)(void *arg, const char 
 {
     for (endpoint *ep = endpoints_first(), *next; ep; ep = next) {
         next = ep->next;
-        if (keep(arg, ep->container))
-            strv_push(&s->veths, ep->veth);
-        else
-            endpoint_free(ep);
+        if (keep(arg, ep->container)) {
+            strv_push(&s->links, ep->veth);
+            continue;
+        }
+        strv_push(&s->records, ep->id);
+        endpoint_free(ep);
     }
+    for (const network *n = networks_first(); n; n = n->next)
+        if (n->driver == &driver_bridge)
+            strv_push(&s->links, n->bridge.name);
 }
 
 static void plan_netns(network_sweep *s, bool (*keep)(void *arg, const char *container_id),
@@ -61,7 +68,7 @@ static void note_doomed(void *arg, const char *name)
 {
     network_sweep *s = arg;
 
-    if (!strv_has(&s->veths, name))
+    if (!strv_has(&s->links, name))
         strv_push(&s->doomed, name);
 }
 
@@ -71,8 +78,9 @@ static err *sweep_links(network_sweep *s)
 
     TRY(rtnl_open(&r));
     TRY(link_each_veth(r, network_here.group, note_doomed, s));
+    TRY(link_each_bridge(r, network_here.group, note_doomed, s));
     for (size_t i = 0; i < s->doomed.n; i++) {
-        log_info("veth without a container removed", "name", s->doomed.v[i]);
+        log_info("link without an owner removed", "name", s->doomed.v[i]);
         TRY(link_delete(r, s->doomed.v[i], network_here.group));
     }
     return link_delete_group(r, network_here.dead_group);
@@ -87,6 +95,8 @@ err *network_sweep_run(network_sweep *s)
         log_info("network namespace without a container removed", "path", s->netns.v[i]);
         err_log(netns_remove(s->netns.v[i]), "network namespace is left");
     }
+    for (size_t i = 0; i < s->records.n; i++)
+        err_log(endpoint_strike_out(s->records.v[i]), "record of an endpoint is left");
     sweep_free(s);
     return e;
 }

@@ -45,3 +45,9 @@ err *sysctl_no_ipv6(const char *conf)
     TRY(set_if_there(conf, "accept_ra", "0"));
     return set_if_there(conf, "disable_ipv6", "1");
 }
+
+err *sysctl_static_ipv6(const char *conf)
+{
+    TRY(set_if_there(conf, "accept_ra", "0"));
+    return set_if_there(conf, "disable_ipv6", "0");
+}

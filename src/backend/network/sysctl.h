@@ -13,5 +13,7 @@ must_check err *sysctl_is_set(const char *name, bool *ret_set); /* is it other t
 /* No IPv6 here: no address of its own making, no route that a neighbour advertises.  conf is "all"
  * or a link's name; a kernel without IPv6 is fine. */
 must_check err *sysctl_no_ipv6(const char *conf);
+/* IPv6 here, with what is configured alone: no route that a neighbour advertises. */
+must_check err *sysctl_static_ipv6(const char *conf);
 
 #endif

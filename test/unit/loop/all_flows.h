@@ -13,7 +13,9 @@
     FLOW(exec_start_flow) \
     FLOW(import_flow) \
     FLOW(load_flow) \
-    FLOW(load_layer_flow)
+    FLOW(load_layer_flow) \
+    FLOW(network_create_flow) \
+    FLOW(network_remove_flow)
 /* clang-format on */
 
 #endif

@@ -112,7 +112,7 @@ static void test_subnet_follows_the_host(void **state)
     is_ip_of(b.address, "172.17.0.1");
 
     assert_ok(rtnl_open(&r));
-    assert_ok(link_add_bridge(r, "lan0", (const uint8_t[6]){2, 0, 0, 0, 0, 1}, 1500));
+    assert_ok(link_add_bridge(r, "lan0", (const uint8_t[6]){2, 0, 0, 0, 0, 1}, 1500, 0));
     assert_ok(addr_add(r, (int)if_nametoindex("lan0"), 0xac110505,
                        (subnet){0xac110500, 24})); /* 172.17.5.5/24 */
     assert_ok(link_set_up(r, (int)if_nametoindex("lan0")));

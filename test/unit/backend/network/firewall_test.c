@@ -217,7 +217,7 @@ static void test_no_router_for_others(void **state)
     assert_true(table_has("hook forward priority filter; policy drop"));
     rig_end();
     rig_begin(NULL); /* still so with the next daemon */
-    a.ep = endpoint_find("a");
+    a.ep = endpoint_of("a", NULL);
     assert_non_null(a.ep);
     rig_turn(100);
     assert_true(table_has("hook forward priority filter; policy drop"));

@@ -173,7 +173,7 @@ static inline box box_new(const char *id)
 
 static inline void box_free(box *b)
 {
-    assert_ok(endpoint_detach(b->ep));
+    assert_ok(endpoint_detach(b->ep, NULL));
     assert_ok(netns_remove(b->netns));
     endpoint_free(b->ep);
     free(b->netns);

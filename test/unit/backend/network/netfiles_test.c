@@ -130,8 +130,9 @@ static void test_hosts(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
         json_strs extra = words(cases[i].extra, copy, sizeof copy, v);
-        hosts_opts opts = {cases[i].hostname, cases[i].domainname, &extra,
-                           "172.17.0.1",      cases[i].ip,         cases[i].host_text};
+        strv ips = {(char *[]){(char *)cases[i].ip, NULL}, str_empty(cases[i].ip) ? 0 : 1};
+        hosts_opts opts = {cases[i].hostname, cases[i].domainname, &extra, "172.17.0.1", &ips,
+                           cases[i].host_text};
         auto_free char *text = NULL;
 
         assert_null(netfiles_hosts(&opts, &text));
@@ -184,7 +185,8 @@ static void test_files_refuse_what_create_should_have(void **state)
 {
     json_strs bad = {(char *[]){"x\ny"}, 1, true};
     dns_opts wish = {NULL, &bad, NULL}, nothing = {0};
-    hosts_opts host = {.hostname = "a\n6.6.6.6 bank", .ip = "172.17.0.2"};
+    strv ips = {(char *[]){"172.17.0.2", NULL}, 1};
+    hosts_opts host = {.hostname = "a\n6.6.6.6 bank", .ips = &ips};
     auto_free char *text = NULL;
 
     (void)state;

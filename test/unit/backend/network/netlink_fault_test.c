@@ -80,7 +80,7 @@ static err *attach_afresh(const char *netns, int *ret_requests)
         assert_ok(endpoint_attach(ep, netns));
         assert_true(links_become(3));
     }
-    assert_ok(endpoint_detach(ep));
+    assert_ok(endpoint_detach(ep, NULL));
     assert_ok(netns_remove(netns));
     endpoint_free(ep);
     assert_true(links_become(2));

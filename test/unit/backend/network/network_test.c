@@ -50,9 +50,11 @@ static void test_wishes_for_user_networks_are_refused(void **state)
     assert_null(network_check_settings(n, NULL));
     assert_null(network_check_settings(n, &plain));
     assert_refused(network_check_settings(n, &address), ERR_INVALID,
+                   "invalid endpoint settings:\n"
                    "user specified IP address is supported on user defined networks only");
     assert_refused(
         network_check_settings(n, &alias), ERR_INVALID,
+        "invalid endpoint settings:\n"
         "network-scoped alias is supported only for containers in user defined networks");
 }
 
@@ -80,8 +82,8 @@ static void test_an_endpoint_says_what_it_is(void **state)
     assert_string_equal(endpoint_mac(other), "02:00:00:00:00:0a");
     endpoint_event(ep, "connect");
     assert_string_equal(rig_events.data, want);
-    assert_ptr_equal(endpoint_find("c2"), other);
-    assert_null(endpoint_find("c3"));
+    assert_ptr_equal(endpoint_of("c2", NULL), other);
+    assert_null(endpoint_of("c3", NULL));
     endpoint_free(ep);
     endpoint_free(other);
     assert_refused(
@@ -105,7 +107,7 @@ static void test_host_and_none_have_no_address(void **state)
         assert_string_equal(endpoint_mac(ep), "");
         assert_string_equal(endpoint_gateway(ep), "");
         assert_int_equal(endpoint_prefix_len(ep), 0);
-        assert_ok(endpoint_detach(ep));
+        assert_ok(endpoint_detach(ep, NULL));
         endpoint_free(ep);
     }
     assert_int_equal(if_nametoindex("docker0"), 0); /* nobody needed it */
@@ -184,10 +186,10 @@ static void test_a_detached_container_is_silent_at_once(void **state)
 
     (void)state;
     assert_true(talk(in_a, b.netns, endpoint_ip(a.ep), 7003, NULL));
-    assert_ok(endpoint_detach(a.ep));
+    assert_ok(endpoint_detach(a.ep, NULL));
     assert_false(talk(in_a, b.netns, endpoint_ip(a.ep), 7003, NULL));
-    assert_ok(endpoint_detach(a.ep)); /* nothing there */
-    box_free(&a);                     /* its namespace lives on in in_a */
+    assert_ok(endpoint_detach(a.ep, NULL)); /* nothing there */
+    box_free(&a);                           /* its namespace lives on in in_a */
     box_free(&b);
     rig_turn(1500);
     assert_true(links_become(2)); /* lo and the bridge: the pair is deleted all the same */
@@ -231,7 +233,7 @@ static void test_a_failed_attach_leaves_nothing(void **state)
     assert_int_equal(err_errnum(e), EEXIST);
     err_free(e);
     assert_true(links_become(links));
-    assert_ok(endpoint_detach(ep));
+    assert_ok(endpoint_detach(ep, NULL));
     endpoint_free(ep);
     box_free(&a);
 }
@@ -247,17 +249,17 @@ static void test_a_foreign_link_of_the_same_name_is_not_touched(void **state)
     assert_ok(endpoint_new(rig_network("bridge"), &(endpoint_opts){.container_id = "x"}, &ep));
     assert_ok(netns_create(netns));
     assert_ok(rtnl_open(&r));
-    assert_ok(link_add_bridge(r, ep->veth, (const uint8_t[6]){2, 0, 0, 0, 0, 1}, 1500));
+    assert_ok(link_add_bridge(r, ep->veth, (const uint8_t[6]){2, 0, 0, 0, 0, 1}, 1500, 0));
     e = endpoint_attach(ep, netns);
     assert_int_equal(err_errnum(e), EEXIST);
     err_free(e);
-    assert_ok(endpoint_detach(ep));
+    assert_ok(endpoint_detach(ep, NULL));
     assert_int_not_equal(if_nametoindex(ep->veth), 0);
     assert_ok(link_delete(r, ep->veth, 0));
     assert_ok(endpoint_attach(ep, netns));
-    assert_ok(endpoint_detach(ep));
+    assert_ok(endpoint_detach(ep, NULL));
     assert_ok(endpoint_attach(ep, netns)); /* at once again, under the same name */
-    assert_ok(endpoint_detach(ep));
+    assert_ok(endpoint_detach(ep, NULL));
     assert_ok(netns_remove(netns));
     endpoint_free(ep);
 }
@@ -289,7 +291,7 @@ static void test_a_route_in_the_way_is_named(void **state)
     (void)state;
     assert_true(subnet_parse("172.17.4.1/24", &ip, &s));
     assert_ok(rtnl_open(&r));
-    assert_ok(link_add_bridge(r, "vpn0", (const uint8_t[6]){2, 0, 0, 0, 0, 2}, 1500));
+    assert_ok(link_add_bridge(r, "vpn0", (const uint8_t[6]){2, 0, 0, 0, 0, 2}, 1500, 0));
     assert_ok(addr_add(r, (int)if_nametoindex("vpn0"), ip, s));
     assert_ok(link_set_up(r, (int)if_nametoindex("vpn0")));
     assert_ok(netns_create(netns));
@@ -339,7 +341,7 @@ static void *attach_and_detach(void *arg)
     for (int i = 0; i < 5 && !e; i++) {
         e = endpoint_attach(b->ep, b->netns);
         if (!e && i < 4)
-            e = endpoint_detach(b->ep);
+            e = endpoint_detach(b->ep, NULL);
     }
     return e;
 }
@@ -397,8 +399,8 @@ static void test_a_new_daemon_knows_and_sweeps(void **state)
     rig_end();
     rig_begin(NULL);
     assert_string_equal(network_id(rig_network("bridge")), id);
-    assert_non_null(endpoint_find("a"));
-    b.ep = endpoint_find("b");
+    assert_non_null(endpoint_of("a", NULL));
+    b.ep = endpoint_of("b", NULL);
     assert_non_null(b.ep);
     assert_string_equal(endpoint_ip(b.ep), "172.17.0.3");
     assert_string_equal(endpoint_mac(b.ep), "02:42:ac:11:00:03");
@@ -408,9 +410,9 @@ static void test_a_new_daemon_knows_and_sweeps(void **state)
     assert_string_equal(endpoint_ip(ep), "172.17.0.4"); /* .2 and .3 are known to be taken */
     endpoint_free(ep);
     assert_ok(rtnl_open(&r)); /* someone else's */
-    assert_ok(link_add_bridge(r, "veth1234567", (const uint8_t[6]){2, 0, 0, 0, 0, 3}, 1500));
+    assert_ok(link_add_bridge(r, "veth1234567", (const uint8_t[6]){2, 0, 0, 0, 0, 3}, 1500, 0));
     assert_ok(network_sweep_run(network_sweep_plan(keeps_b, NULL)));
-    assert_null(endpoint_find("a"));
+    assert_null(endpoint_of("a", NULL));
     assert_int_equal(count_in(dir), 1);
     assert_true(links_become(4)); /* lo, docker0, b's and the foreign one */
     assert_int_not_equal(if_nametoindex(veth), 0);
@@ -430,17 +432,25 @@ static void test_a_spoiled_record_is_left_out(void **state)
 {
     static const char *const bodies[] = {"", "{", "{}", "[]", "{\"Id\":\"short\"}", "{\"Id\":5}"};
     store_batch *batch = store_batch_new();
+    auto_free char *records = xasprintf("%s/endpoints", rig_dir);
 
     (void)state;
     for (size_t i = 0; i < COUNT(bodies); i++) {
         auto_free char *key = xasprintf("k%zu", i);
 
-        store_put(batch, "endpoints", key, bodies[i]);
         store_put(batch, "networks", key, bodies[i]);
     }
     store_commit_lazy(batch);
+    assert_true(mkdir(records, 0700) == 0 || errno == EEXIST);
+    for (size_t i = 0; i < COUNT(bodies); i++) {
+        auto_free char *path = xasprintf("%s/%064zu", records, i);
+        auto_close int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+        assert_int_equal(write(fd, bodies[i], strlen(bodies[i])), strlen(bodies[i]));
+    }
     rig_end();
     rig_begin(NULL);
+    assert_int_equal(count_in(records), 0);
     assert_null(endpoints_first());
     assert_string_equal(network_name(rig_network("bridge")), "bridge");
 }

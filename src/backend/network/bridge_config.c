@@ -1,0 +1,226 @@
+/* bridge_config.c - what a bridge is to be: from the daemon's options, or a network's.
+ *
+ * Loop thread; bridge_configure looks at the host, before the loop runs. */
+#include "link.h"
+#include "private.h"
+#include <berth/mem.h>
+#include <berth/str.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the default bridge ---- */
+
+static err *check_options(const network_opts *opts)
+{
+    if (!str_empty(opts->bridge) && !str_empty(opts->bip))
+        return err_new(
+            ERR_INVALID,
+            "You specified -b & --bip, mutually exclusive options. Please specify only one");
+    if (!opts->iptables && !opts->icc)
+        return err_new(
+            ERR_INVALID,
+            "You specified --iptables=false with --icc=false. ICC=false uses iptables to "
+            "function. Please set --icc or --iptables to true");
+    if (opts->mtu < 0 || opts->mtu > 65535)
+        return err_new(ERR_INVALID, "invalid default MTU: %d", opts->mtu);
+    return NULL;
+}
+
+static err *choose_free(rtnl *r, int except_index, const char *stored, subnet *ret_s)
+{
+    auto_free subnet *routes = NULL;
+    size_t n = 0;
+    uint32_t ip;
+    bool keep;
+
+    TRY(route_subnets(r, except_index, &routes, &n));
+    keep = stored && subnet_parse(stored, &ip, ret_s);
+    for (size_t i = 0; i < n && keep; i++)
+        keep = !subnet_overlaps(*ret_s, routes[i]);
+    return keep ? NULL : subnet_choose(routes, n, ret_s);
+}
+
+/* The subnet: as asked, else the one the bridge has, else the one of the last time, else a free
+ * one. */
+static err *choose_subnet(const network_opts *opts, const char *stored, bridge_config *b)
+{
+    auto_rtnl *r = NULL;
+    int index = (int)if_nametoindex(b->name);
+    bool found = false;
+
+    if (!str_empty(opts->bip)) {
+        if (!subnet_parse(opts->bip, &b->address, &b->subnet) || b->address == b->subnet.base ||
+            b->address == subnet_last(b->subnet))
+            return err_new(ERR_INVALID, "invalid CIDR address: %s", opts->bip);
+        return NULL;
+    }
+    TRY(rtnl_open(&r));
+    if (index != 0)
+        TRY(addr_first(r, index, &b->address, &b->subnet, &found));
+    if (found)
+        return NULL;
+    TRY(choose_free(r, index, stored, &b->subnet));
+    b->address = b->subnet.base + 1;
+    return NULL;
+}
+
+static err *choose_range(const network_opts *opts, bridge_config *b)
+{
+    uint32_t ip;
+
+    b->range = b->subnet;
+    b->gateway = b->address;
+    if (!str_empty(opts->fixed_cidr)) {
+        if (!subnet_parse(opts->fixed_cidr, &ip, &b->range))
+            return err_new(ERR_INVALID, "invalid CIDR address: %s", opts->fixed_cidr);
+        if (!subnet_has(b->subnet, b->range.base) || b->range.prefix < b->subnet.prefix)
+            return err_new(ERR_INVALID, "fixed-cidr %s is not within the subnet of bridge %s",
+                           opts->fixed_cidr, b->name);
+    }
+    if (!str_empty(opts->default_gateway))
+        if (!ip_parse(opts->default_gateway, &b->gateway) || !subnet_has(b->subnet, b->gateway))
+            return err_new(ERR_INVALID, "default gateway %s is not within the subnet of bridge %s",
+                           opts->default_gateway, b->name);
+    return NULL;
+}
+
+err *bridge_configure(const network_opts *opts, const char *stored_subnet, bridge_config *ret)
+{
+    const char *name = str_or(opts->bridge, "docker0");
+    bridge_config b = {
+        .ours = str_eq(name, "docker0"),
+        .has_ipv4 = true,
+        .mtu = opts->mtu ? opts->mtu : 1500,
+        .icc = opts->icc,
+        .masquerade = opts->ip_masq && opts->iptables,
+    };
+
+    TRY(check_options(opts));
+    if (strlen(name) >= sizeof b.name ||
+        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") !=
+            strlen(name))
+        return err_new(ERR_INVALID, "invalid name of a bridge: %s", name);
+    memcpy(b.name, name, strlen(name));
+    if (!b.ours && if_nametoindex(name) == 0)
+        return err_new(ERR_SYSTEM,
+                       "bridge device with non default name %s must be created manually", name);
+    TRY(choose_subnet(opts, stored_subnet, &b));
+    TRY(choose_range(opts, &b));
+    *ret = b;
+    return NULL;
+}
+
+/* ---- a network of a client's ---- */
+
+static const char option_prefix[] = "com.docker.network.";
+
+err *option_bool(const network *n, const char *name, bool *ret)
+{
+    auto_free char *key = xasprintf("%s%s", option_prefix, name);
+    const char *text = json_map_get(&n->rec.options, key);
+    static const char *const yes[] = {"1", "t", "T", "true", "TRUE", "True"};
+    static const char *const no[] = {"0", "f", "F", "false", "FALSE", "False"};
+
+    if (!text)
+        return NULL;
+    for (size_t i = 0; i < COUNT(yes); i++)
+        if (str_eq(text, yes[i]) || str_eq(text, no[i])) {
+            *ret = str_eq(text, yes[i]);
+            return NULL;
+        }
+    return err_new(
+        ERR_INVALID,
+        "failed to parse %s value: %s (strconv.ParseBool: parsing \"%s\": invalid syntax)", key,
+        text, text);
+}
+
+err *option_mtu(const network *n, int *ret)
+{
+    const char *text = json_map_get(&n->rec.options, "com.docker.network.driver.mtu");
+    int64_t mtu;
+
+    if (!text)
+        return NULL;
+    if (!str_to_int64(text, &mtu))
+        return err_new(ERR_INVALID,
+                       "failed to parse com.docker.network.driver.mtu value: %s (strconv.Atoi: "
+                       "parsing \"%s\": invalid syntax)",
+                       text, text);
+    if (mtu < 0 || mtu > 65535)
+        return err_new(ERR_INVALID, "invalid MTU number: %lld", (long long)mtu);
+    *ret = mtu ? (int)mtu : 1500;
+    return NULL;
+}
+
+static err *take_pool(bridge_config *b, const network_pool *np)
+{
+    cidr c = pool_subnet(np->pool), range = pool_range(np->pool);
+
+    if (addr_is_v6(c.base)) {
+        if (addr_is_set(b->subnet6.base))
+            return err_new(ERR_FORBIDDEN, "bridge driver doesn't support multiple subnets");
+        b->subnet6 = c;
+        b->address6 = b->gateway6 = np->gateway;
+        return NULL;
+    }
+    if (b->has_ipv4)
+        return err_new(ERR_FORBIDDEN, "bridge driver doesn't support multiple subnets");
+    b->has_ipv4 = true;
+    b->subnet = (subnet){(uint32_t)c.base.n, c.prefix};
+    b->range = (subnet){(uint32_t)range.base.n, range.prefix};
+    b->address = b->gateway = (uint32_t)np->gateway.n;
+    return NULL;
+}
+
+err *link_name_check(const char *name)
+{
+    if (strlen(name) >= NAME_TEXT || !*name || str_eq(name, ".") || str_eq(name, "..") ||
+        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") !=
+            strlen(name))
+        return err_new(ERR_INVALID, "invalid name of a bridge: %s", name);
+    return NULL;
+}
+
+static err *name_of(const network *n, bridge_config *b)
+{
+    const char *asked = json_map_get(&n->rec.options, "com.docker.network.bridge.name");
+
+    if (str_empty(asked)) {
+        snprintf(b->name, sizeof b->name, "br-%.12s", n->id);
+        return NULL;
+    }
+    TRY(link_name_check(asked));
+    for (const network *other = networks_first(); other; other = other->next)
+        if (other != n && other->driver == &driver_bridge && str_eq(other->bridge.name, asked))
+            return err_new(ERR_FORBIDDEN,
+                           "cannot create network %s (%s): conflicts with network %s (%s): "
+                           "networks have same bridge name",
+                           n->id, asked, other->id, asked);
+    memcpy(b->name, asked, strlen(asked) + 1);
+    return NULL;
+}
+
+err *bridge_prepare(network *n)
+{
+    bridge_config b = {.ours = true,
+                       .user = true,
+                       .mtu = 1500,
+                       .icc = true,
+                       .masquerade = true,
+                       .internal = n->rec.internal};
+
+    TRY(name_of(n, &b));
+    TRY(option_bool(n, "bridge.enable_icc", &b.icc));
+    TRY(option_bool(n, "bridge.enable_ip_masquerade", &b.masquerade));
+    TRY(option_mtu(n, &b.mtu));
+    for (size_t i = 0; i < n->n_pools; i++)
+        TRY(take_pool(&b, &n->pools[i]));
+    if (b.internal || !network_here.iptables)
+        b.masquerade = false;
+    if (b.internal)
+        b.gateway = 0, b.gateway6 = (addr){0};
+    n->bridge = b;
+    return NULL;
+}
