@@ -121,7 +121,9 @@ typedef struct json_field {
     const json_type *type; /* of OBJ, OBJP, OBJS, MAPOF, MAPLISTOF */
     json_kind kind;
     uint32_t flags;
-    size_t offset;
+    uint32_t offset;
+    uint32_t name_len;
+    const char *name; /* the key as it is written behind another field: ,"Key": */
 } json_field;
 struct json_type {
     const char *name;
@@ -195,7 +197,13 @@ void *json_mapof_get(const json_mapof *m, const json_type *type, const char *key
 #define JSON_ROW_MAPLISTOF(t)                   JSON_MAPLISTOF, &t##_json
 #define JSON_MAKE_ROW(T, k, member, key, flags) JSON_MAKE_ROW_(T, k, member, key, flags)
 #define JSON_MAKE_ROW_(T, kind, type, member, key, flags) \
-    {key, type, kind, flags, offsetof(struct T, member)},
+    {key,                                                 \
+     type,                                                \
+     kind,                                                \
+     flags,                                               \
+     offsetof(struct T, member),                          \
+     sizeof(",\"" key "\":") - 1,                         \
+     ",\"" key "\":"},
 #define JSON_F_ROW(T, kind, member, key, flags) \
     JSON_MAKE_ROW(T, JSON_ROW_##kind, member, key, flags)
 

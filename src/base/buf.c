@@ -1,10 +1,8 @@
 /* buf.c - bytes that grow at the end and are consumed at the front.  One owner at a time. */
 #include <berth/buf.h>
 #include <berth/mem.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { BUF_FIRST = 64 };
 
@@ -29,23 +27,19 @@ void buf_reserve(buf *b, size_t more)
     b->data[b->len] = '\0';
 }
 
-void buf_add(buf *b, const void *p, size_t n)
+void buf_int(buf *b, int64_t n)
 {
-    buf_reserve(b, n);
-    if (n)
-        memcpy(b->data + b->len, p, n);
-    b->len += n;
-    b->data[b->len] = '\0';
-}
+    char digits[20]; /* of 2^63 */
+    size_t at = sizeof(digits);
+    uint64_t rest = n < 0 ? -(uint64_t)n : (uint64_t)n;
 
-void buf_str(buf *b, const char *s)
-{
-    buf_add(b, s, strlen(s));
-}
-
-void buf_char(buf *b, char c)
-{
-    buf_add(b, &c, 1);
+    do {
+        digits[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest);
+    if (n < 0)
+        buf_char(b, '-');
+    buf_add(b, digits + at, sizeof(digits) - at);
 }
 
 void buf_printf(buf *b, const char *fmt, ...)

@@ -22,10 +22,40 @@ static bool is_line_end(const char *s, size_t len)
     return len == 3 && s[0] == '\xe2' && s[1] == '\x80' && (s[2] == '\xa8' || s[2] == '\xa9');
 }
 
+#define EACH_BYTE(c) (0x0101010101010101ULL * (c))
+
+/* Whether eight bytes are ASCII that stands for itself.  A byte below n has its top bit set in
+ * word - n; a byte that equals c is zero in word ^ c; what is not ASCII has its top bit set. */
+static bool is_plain_word(uint64_t word)
+{
+    uint64_t quote = word ^ EACH_BYTE('"'), backslash = word ^ EACH_BYTE('\\');
+
+    return !(
+        (word | (word - EACH_BYTE(' ')) | (quote - EACH_BYTE(1)) | (backslash - EACH_BYTE(1))) &
+        EACH_BYTE(0x80));
+}
+
+/* How many bytes at s need no look. */
+static size_t plain_run(const char *s, size_t n)
+{
+    size_t i = 0;
+
+    for (uint64_t word; i + sizeof(word) <= n; i += sizeof(word)) {
+        memcpy(&word, s + i, sizeof(word));
+        if (!is_plain_word(word))
+            break;
+    }
+    while (i < n && (unsigned char)s[i] >= ' ' && (unsigned char)s[i] < 0x80 && s[i] != '"' &&
+           s[i] != '\\')
+        i++;
+    return i;
+}
+
 void json_quote_n(const char *s, size_t n, buf *out)
 {
-    size_t from = 0, i = 0;
+    size_t from = 0, i = plain_run(s, n);
 
+    buf_reserve(out, n + 2);
     buf_char(out, '"');
     while (i < n) {
         unsigned char c = (unsigned char)s[i];
@@ -145,11 +175,11 @@ static void encode_value(const json_field *f, const void *from, int api_version,
             buf_str(out, "null");
         return;
     case JSON_INT:
-        buf_printf(out, "%lld", (long long)*(const int64_t *)from);
+        buf_int(out, *(const int64_t *)from);
         return;
     case JSON_OPT_INT:
         if (opt_int->set)
-            buf_printf(out, "%lld", (long long)opt_int->n);
+            buf_int(out, opt_int->n);
         else
             buf_str(out, "null");
         return;
@@ -288,12 +318,8 @@ void json_encode(const json_type *type, const void *object, int api_version, buf
 
         if (!json_field_applies(f, api_version) || is_left_out(f, from))
             continue;
-        if (!first)
-            buf_char(out, ',');
+        buf_add(out, f->name + first, f->name_len - first); /* the first has no comma before it */
         first = false;
-        buf_char(out, '"');
-        buf_str(out, f->key);
-        buf_str(out, "\":");
         encode_value(f, from, api_version, out);
     }
     buf_char(out, '}');

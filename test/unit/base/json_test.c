@@ -226,6 +226,33 @@ static void test_quoting(void **state)
     assert_string_equal(out.data, "\"<a>&\\u0001\\t\\u2028\\ufffd\"");
 }
 
+/* Eight bytes are looked at in one go: each byte at each place of them is seen. */
+static void test_quoting_sees_every_byte(void **state)
+{
+    (void)state;
+    for (unsigned c = 0; c < 256; c++) {
+        for (size_t at = 0; at < 24; at++) {
+            char text[24], wanted[64], one[8];
+            auto_buf out = {0};
+
+            memset(text, 'x', sizeof(text));
+            text[at] = (char)c;
+            if (c >= 0x80)
+                snprintf(one, sizeof(one), "\\ufffd");
+            else if (c == '"' || c == '\\')
+                snprintf(one, sizeof(one), "\\%c", c);
+            else if (c < ' ' && strchr("\b\f\n\r\t", (int)c) && c)
+                snprintf(one, sizeof(one), "\\%c", "btn_fr"[c - '\b']);
+            else
+                snprintf(one, sizeof(one), c < ' ' ? "\\u%04x" : "%c", c);
+            snprintf(wanted, sizeof(wanted), "\"%.*s%s%.*s\"", (int)at, "xxxxxxxxxxxxxxxxxxxxxxxx",
+                     one, (int)(23 - at), "xxxxxxxxxxxxxxxxxxxxxxxx");
+            json_quote_n(text, sizeof(text), &out);
+            assert_string_equal(out.data, wanted);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +266,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_copy_is_deep, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lists_grow, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_quoting, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_quoting_sees_every_byte, set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@
 #include <berth/str.h>
 #include <berth/timefmt.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define S 1000000000LL
@@ -44,6 +45,14 @@ static void test_buffers(void **state)
     assert_int_equal(b.len, 4);
     buf_consume(&b, 100);
     assert_int_equal(b.len, 0);
+    buf_int(&b, 0);
+    buf_char(&b, ' ');
+    buf_int(&b, INT64_MAX);
+    buf_char(&b, ' ');
+    buf_int(&b, INT64_MIN);
+    all = buf_take(&b);
+    assert_string_equal(all, "0 9223372036854775807 -9223372036854775808");
+    free(all);
     all = buf_take(&b);
     assert_string_equal(all, "");
 }
