@@ -7,6 +7,7 @@
 
 #include <berth/api/config.h>
 #include <berth/api/container.h>
+#include <berth/api/network.h>
 #include <berth/err.h>
 #include <berth/filters.h>
 #include <berth/monitor.h>
@@ -108,6 +109,13 @@ must_check err *container_kill(container *c, const char *signal); /* at once */
 void container_remove(container *c, bool force, bool volumes, container_done *done, void *arg);
 void container_resize(container *c, unsigned rows, unsigned cols, container_done *done, void *arg);
 
+/* network_ref: name, id or prefix of an id.  wish may be NULL; copied. */
+void container_connect(container *c, const char *network_ref, const endpoint_settings *wish,
+                       container_done *done, void *arg);
+/* force: also from a network that is gone. */
+void container_disconnect(container *c, const char *network_ref, bool force, container_done *done,
+                          void *arg);
+
 typedef enum wait_condition { WAIT_NOT_RUNNING, WAIT_NEXT_EXIT, WAIT_REMOVED } wait_condition;
 typedef struct container_wait container_wait;
 /* fn runs once, never from within the call. error is "" or why the removal failed. */
@@ -129,6 +137,8 @@ void client_free(container_client *cl);
 void containers_each(bool (*fn)(void *arg, container *c), void *arg);
 void container_summarize(container *c, arena *a, container_summary *ret);
 void container_inspected(container *c, arena *a, container_inspect *ret);
+/* Before 1.45 the short id was among the aliases, of inspect and of list. */
+void container_legacy_aliases(const container *c, arena *a, json_mapof *networks);
 /* The list filters of GET /containers/json; *ret_list is of container *, each referenced by nobody
  * else. */
 must_check err *containers_list(const filters *f, bool all, int64_t limit, arena *a,

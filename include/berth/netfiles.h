@@ -41,4 +41,11 @@ typedef struct hosts_opts {
 must_check err *netfiles_hosts(const hosts_opts *opts, char **ret_text);
 must_check err *netfiles_hostname(const char *hostname, char **ret_text);
 
+/* The line of hosts for one of the container's addresses ("": none). */
+void netfiles_own_lines(const char *hostname, const char *domainname, const char *ip, strv *ret);
+/* Adds lines to a container's hosts file, or takes them out, in place: it is mounted as a file, and
+ * what the container wrote into it stays.  Blocks; any thread. */
+must_check err *netfile_add_lines(const char *path, const strv *lines);
+must_check err *netfile_drop_lines(const char *path, const strv *lines);
+
 #endif

@@ -11,6 +11,7 @@
 #include <berth/arena.h>
 #include <berth/err.h>
 #include <berth/filters.h>
+#include <berth/str.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -63,11 +64,10 @@ void network_create(const network_create_request *want, network_created *done, v
 typedef void network_done_fn(void *arg, err *e);
 /* ERR_FORBIDDEN in dockerd's words when it is predefined or has endpoints. */
 void network_remove(network *n, network_done_fn *done, void *arg);
-/* Removes the networks of clients that match and that nobody uses; is_used may name more users than
- * there are endpoints.  deleted has the names, strings in a. */
-typedef void networks_pruned_fn(void *arg, err *e, const json_strs *deleted);
-must_check err *networks_prune(const filters *f, bool (*is_used)(const network *n), arena *a,
-                               networks_pruned_fn *done, void *arg);
+/* Removes the networks of clients that match and have no endpoint; ERR_CONFLICT while another prune
+ * runs.  deleted has their names and is done's for the call. */
+typedef void networks_pruned_fn(void *arg, err *e, const strv *deleted);
+void networks_prune(const filters *f, networks_pruned_fn *done, void *arg);
 
 /* What dockerd refuses of a wish for this network (NULL is no wish): for create, connect and
  * start. */
@@ -143,6 +143,8 @@ void endpoint_left(endpoint *ep);                           /* idempotent */
 
 /* ---- after a crash ---- */
 typedef struct network_sweep network_sweep;
+/* One that a previous daemon made and nobody wants: its link goes with the sweep.  Consumes ep. */
+void endpoint_abandon(endpoint *ep, const char *netns_path);
 /* Forgets the endpoints whose container keep() says does not run any more, and notes what may stay.
  * On the running loop. */
 network_sweep *network_sweep_plan(bool (*keep)(void *arg, const char *container_id), void *arg);

@@ -30,8 +30,11 @@ static void list_containers(request *r)
         return;
     }
     out = arena_alloc(a, (n + 1) * sizeof(*out));
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         container_summarize(list[i], a, &out[i]);
+        if (request_version(r) < 45)
+            container_legacy_aliases(list[i], a, &out[i].network_settings.networks);
+    }
     json_encode_list(&container_summary_json, out, n, request_version(r), &text);
     buf_char(&text, '\n');
     reply_bytes(r, 200, "application/json", text.data, text.len);
@@ -118,6 +121,8 @@ static void inspect_container(request *r)
         return;
     out = arena_alloc(request_arena(r), sizeof(*out));
     container_inspected(c, request_arena(r), out);
+    if (request_version(r) < 45)
+        container_legacy_aliases(c, request_arena(r), &out->network_settings.networks);
     reply_json(r, 200, &container_inspect_json, out);
 }
 

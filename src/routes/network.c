@@ -104,10 +104,92 @@ static void remove_network(request *r)
         network_remove(n, on_removed, r);
 }
 
+/* ---- who is on it ---- */
+
+static void on_changed(void *arg, err *e)
+{
+    if (e)
+        reply_error(arg, e);
+    else
+        reply_empty(arg, 200);
+}
+
+/* Fields that came after the client's version are not there. */
+static void drop_newer(request *r, endpoint_settings *wish)
+{
+    if (wish && request_version(r) < 48)
+        wish->gw_priority = 0;
+}
+
+static void connect_container(request *r)
+{
+    network_connect_request want = {0};
+    container *c = NULL;
+    network *n = NULL;
+    err *e = request_json(r, &network_connect_request_json, false, &want);
+
+    if (!e)
+        e = network_find(request_param(r, "id"), &n);
+    if (!e)
+        e = container_find(str_or(want.container, ""), &c);
+    if (e) {
+        reply_error(r, e);
+        return;
+    }
+    drop_newer(r, want.endpoint_config);
+    container_connect(c, network_id(n), want.endpoint_config, on_changed, r);
+}
+
+static void disconnect_container(request *r)
+{
+    network_disconnect_request want = {0};
+    container *c = NULL;
+    err *e = request_json(r, &network_disconnect_request_json, false, &want);
+
+    if (!e)
+        e = container_find(str_or(want.container, ""), &c);
+    if (e && want.force && err_kind(e) == ERR_NOT_FOUND) {
+        err_free(e);
+        e = err_new(ERR_NOT_FOUND, "endpoint %s not found", want.container);
+    }
+    if (e)
+        reply_error(r, e);
+    else
+        container_disconnect(c, request_param(r, "id"), want.force, on_changed, r);
+}
+
+/* ---- prune ---- */
+
+static void on_pruned(void *arg, err *e, const strv *deleted)
+{
+    request *r = arg;
+    networks_pruned answer = {{deleted->v, deleted->n, deleted->n > 0}};
+
+    if (e)
+        reply_error(r, e);
+    else
+        reply_json(r, 200, &networks_pruned_json, &answer);
+}
+
+static void prune_networks(request *r)
+{
+    static const char *const keys[] = {"label", "label!", "until", NULL};
+    filters *f = NULL;
+    err *e = filters_parse(request_query(r, "filters"), keys, request_arena(r), &f);
+
+    if (e)
+        reply_error(r, e);
+    else
+        networks_prune(f, on_pruned, r);
+}
+
 const route network_routes[] = {
     {GET, "/networks", list_networks, 0},
     {GET, "/networks/{id}", inspect_network, 0},
     {POST, "/networks/create", create_network, 0},
+    {POST, "/networks/prune", prune_networks, SINCE(25)},
+    {POST, "/networks/{id}/connect", connect_container, 0},
+    {POST, "/networks/{id}/disconnect", disconnect_container, 0},
     {DELETE, "/networks/{id}", remove_network, 0},
     {0},
 };

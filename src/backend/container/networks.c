@@ -133,7 +133,7 @@ static err *collect(const char *name, network *main, const json_mapof *wishes, a
     const endpoint_settings *of_main = wish_for(wishes, name, main);
     network *n = NULL;
 
-    if (of_main || !main || network_is_user(main) || wishes->n == 0 || !network_is_attached(main))
+    if (of_main || wishes->n == 0 || (main && !network_is_attached(main)))
         TRY(add_wish(ret, a, name, main, of_main));
     for (size_t i = 0; i < wishes->n; i++) {
         const endpoint_settings *wish = JSON_AT(*wishes, endpoint_settings, i);
@@ -204,37 +204,61 @@ static void names_on(const container *c, const network *n, const endpoint_settin
     add_name(ret, a, c->rec.config->hostname);
 }
 
-static void add_endpoint(container *c, endpoint *ep)
+void networks_add_endpoint(container *c, endpoint *ep)
 {
     c->endpoints = xrealloc(c->endpoints, (c->n_endpoints + 1) * sizeof(endpoint *));
     c->endpoints[c->n_endpoints++] = ep;
 }
 
-err *networks_join_one(container *c, size_t i)
+void networks_drop_endpoint(container *c, const endpoint *ep)
 {
-    const endpoint_settings *wish = JSON_AT(c->rec.networks, endpoint_settings, i);
+    size_t kept = 0;
+
+    for (size_t i = 0; i < c->n_endpoints; i++)
+        if (c->endpoints[i] != ep)
+            c->endpoints[kept++] = c->endpoints[i];
+    c->n_endpoints = kept;
+}
+
+endpoint *networks_endpoint_on(const container *c, const network *n)
+{
+    for (size_t i = 0; i < c->n_endpoints; i++)
+        if (endpoint_network(c->endpoints[i]) == n)
+            return c->endpoints[i];
+    return NULL;
+}
+
+err *networks_new_endpoint(container *c, network *n, const endpoint_settings *wish,
+                           endpoint **ret_ep)
+{
     auto_arena *a = arena_new();
     json_strs names = {0};
+
+    names_on(c, n, wish, a, &names);
+    return endpoint_new(n,
+                        &(endpoint_opts){.container_id = c->rec.id,
+                                         .container_name = c->rec.name,
+                                         .mac = wish->mac_address,
+                                         .wish = wish,
+                                         .names = &names},
+                        ret_ep);
+}
+
+static err *join_one(container *c, size_t i)
+{
     network *n = NULL;
     endpoint *ep = NULL;
 
     TRY(network_of(c, i, &n));
-    names_on(c, n, wish, a, &names);
-    TRY(endpoint_new(n,
-                     &(endpoint_opts){.container_id = c->rec.id,
-                                      .container_name = c->rec.name,
-                                      .mac = wish->mac_address,
-                                      .wish = wish,
-                                      .names = &names},
-                     &ep));
-    add_endpoint(c, ep);
+    TRY(networks_new_endpoint(c, n, JSON_AT(c->rec.networks, endpoint_settings, i), &ep));
+    networks_add_endpoint(c, ep);
     return NULL;
 }
 
 err *networks_join(container *c)
 {
     for (size_t i = 0; i < c->rec.networks.n; i++) {
-        err *e = networks_join_one(c, i);
+        err *e = join_one(c, i);
 
         if (e) {
             networks_leave(c);
@@ -252,17 +276,142 @@ void networks_leave(container *c)
     c->n_endpoints = 0;
 }
 
+/* ---- wishes ---- */
+
+/* The wishes have an arena of their own, made anew with each change: a container that goes on and
+ * off networks does not grow. */
+static void keep_wishes(container *c, const char *but, const char *more,
+                        const endpoint_settings *wish)
+{
+    arena *a = arena_new();
+    json_mapof kept = {.set = true};
+    const json_mapof *old = &c->rec.networks;
+
+    for (size_t i = 0; i < old->n; i++)
+        if (!str_eq(old->keys[i], but))
+            json_copy(&endpoint_settings_json, JSON_AT(*old, endpoint_settings, i), a,
+                      json_mapof_add(&kept, a, &endpoint_settings_json, old->keys[i]));
+    if (more)
+        json_copy(&endpoint_settings_json, wish, a,
+                  json_mapof_add(&kept, a, &endpoint_settings_json, more));
+    arena_free(c->networks_arena);
+    c->networks_arena = a;
+    c->rec.networks = kept;
+}
+
+void networks_wish(container *c, const char *name, const endpoint_settings *wish)
+{
+    endpoint_settings w = {.ipam_config = wish->ipam_config,
+                           .links = wish->links,
+                           .aliases = wish->aliases,
+                           .mac_address = wish->mac_address,
+                           .driver_opts = wish->driver_opts,
+                           .gw_priority = wish->gw_priority};
+    network *n = NULL;
+    err *e = network_find(name, &n);
+
+    err_free(e);
+    if (!e)
+        w.network_id = (char *)network_id(n);
+    keep_wishes(c, name, name, &w);
+}
+
+void networks_unwish(container *c, const char *name)
+{
+    keep_wishes(c, name, NULL, NULL);
+}
+
+bool networks_wished(const container *c, const char *name)
+{
+    return json_mapof_get(&c->rec.networks, &endpoint_settings_json, name) != NULL;
+}
+
+void networks_copy_wish(const container *c, const char *name, arena *a, endpoint_settings *ret)
+{
+    const endpoint_settings *s = json_mapof_get(&c->rec.networks, &endpoint_settings_json, name);
+
+    if (s)
+        json_copy(&endpoint_settings_json, s, a, ret);
+}
+
+static err *no_company(const network *n, const network *other)
+{
+    if (network_has_netns(other) != network_has_netns(n))
+        return err_new(ERR_INVALID,
+                       "container sharing network namespace with another container or host "
+                       "cannot be connected to any other network");
+    if (!network_is_attached(other) || !network_is_attached(n))
+        return err_new(ERR_INVALID, "container cannot be connected to multiple networks with one "
+                                    "of the networks in private (none) mode");
+    return NULL;
+}
+
+static err *there_already(const container *c, const network *n, bool *ret_is_there)
+{
+    if (c->state.running)
+        return err_new(ERR_FORBIDDEN, "endpoint with name %s already exists in network %s",
+                       c->rec.name, network_name(n));
+    *ret_is_there = true;
+    return NULL;
+}
+
+err *networks_may_connect(const container *c, const network *n, bool *ret_is_there)
+{
+    if (is_shared(c->rec.host->network_mode))
+        return err_new(ERR_INVALID,
+                       "container sharing network namespace with another container or host "
+                       "cannot be connected to any other network");
+    if (!network_has_netns(n) && !str_eq(c->rec.host->network_mode, "host"))
+        return err_new(ERR_INVALID, "container cannot be disconnected from host network or "
+                                    "connected to host network");
+    for (size_t i = 0; i < c->rec.networks.n; i++) {
+        network *other = NULL;
+        err *e = network_of(c, i, &other);
+
+        err_free(e);
+        if (e)
+            continue;
+        if (other == n)
+            return there_already(c, n, ret_is_there);
+        TRY(no_company(n, other));
+    }
+    if (c->rec.networks.n >= CONTAINER_NETWORKS_MAX)
+        return err_new(ERR_INVALID, "a container is on at most %d networks",
+                       CONTAINER_NETWORKS_MAX);
+    return NULL;
+}
+
+/* ---- after a restart ---- */
+
+/* On a network that nobody wishes: a connect or a disconnect was cut off, and is undone or done. */
+static void abandon(const container *c, endpoint *ep)
+{
+    auto_free char *hosts = container_file(c, "hosts"), *netns = container_netns_path(c);
+    auto_strv lines = {0};
+
+    netfiles_own_lines(c->rec.config->hostname, c->rec.config->domainname, endpoint_ip(ep), &lines);
+    netfiles_own_lines(c->rec.config->hostname, c->rec.config->domainname, endpoint_ip6(ep),
+                       &lines);
+    err_log(netfile_drop_lines(hosts, &lines), "an address is left in a container's hosts file");
+    endpoint_abandon(ep, netns);
+}
+
 /* Those of host and none are not written down: the kernel has nothing of them. */
 void networks_restore(container *c)
 {
-    for (endpoint *ep = endpoint_of(c->rec.id, NULL); ep; ep = endpoint_of(c->rec.id, ep))
-        add_endpoint(c, ep);
+    for (endpoint *ep = endpoint_of(c->rec.id, NULL), *next; ep; ep = next) {
+        next = endpoint_of(c->rec.id, ep);
+        if (networks_has(c, endpoint_network(ep)))
+            networks_add_endpoint(c, ep);
+        else
+            abandon(c, ep);
+    }
     for (size_t i = 0; i < c->rec.networks.n; i++) {
         network *n = NULL;
         err *e = network_of(c, i, &n);
 
         if (!e && !network_is_attached(n))
-            e = networks_join_one(c, i);
+            e = join_one(c, i);
         err_log(e, "a running container's network is gone");
     }
 }
@@ -332,6 +481,24 @@ void networks_describe(const container *c, arena *a, json_mapof *ret)
         if (!e)
             names_on(c, n, s, a, &s->dns_names);
         err_free(e);
+    }
+}
+
+void container_legacy_aliases(const container *c, arena *a, json_mapof *networks)
+{
+    for (size_t i = 0; i < networks->n; i++) {
+        endpoint_settings *s = JSON_AT(*networks, endpoint_settings, i);
+        json_strs more = {0};
+        network *n = NULL;
+        err *e = network_of(c, i, &n);
+
+        err_free(e);
+        if (e || !network_is_user(n))
+            continue;
+        for (size_t k = 0; k < s->aliases.n; k++)
+            add_name(&more, a, s->aliases.v[k]);
+        add_name(&more, a, arena_strndup(a, c->rec.id, 12));
+        s->aliases = more;
     }
 }
 

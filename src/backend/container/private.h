@@ -50,8 +50,9 @@ struct container {
     const runtime *runtime;
     image *image; /* held; NULL when it is gone (only its layers matter then) */
 
-    monitor *monitor;     /* while it runs */
-    endpoint **endpoints; /* on its networks while it runs */
+    monitor *monitor;      /* while it runs */
+    arena *networks_arena; /* of rec.networks once they were changed */
+    endpoint **endpoints;  /* on its networks while it runs */
     size_t n_endpoints;
     bool dirty; /* something of a run may be left: teardown is due */
     bool removing, removed;
@@ -107,7 +108,7 @@ void container_clean_up(
     container *c); /* the teardown as an operation, then what AutoRemove asks for */
 void container_auto_remove(container *c); /* where HostConfig says so */
 extern container_hooks container_hook;
-extern const struct flow_def create_flow, start_flow, remove_flow;
+extern const struct flow_def create_flow, start_flow, remove_flow, connect_flow, disconnect_flow;
 
 /* ---- filter.c: the seccomp filter that crun compiled, kept for later starts ---- */
 const char *filter_for(const container *c); /* NULL: none yet, or not for this container */
@@ -128,7 +129,6 @@ must_check err *networks_decide(const container_create_opts *o, arena *a, json_m
                                 strv *warnings);
 /* An endpoint on each; none is left on failure. */
 must_check err *networks_join(container *c);
-must_check err *networks_join_one(container *c, size_t i); /* the i-th of rec.networks */
 void networks_leave(container *c);   /* gives the endpoints back; after networks_detach */
 void networks_restore(container *c); /* those of the run that a previous daemon began */
 bool networks_own_netns(const container *c);
@@ -142,6 +142,19 @@ void networks_describe(const container *c, arena *a, json_mapof *ret);
 /* For /etc/hosts: the addresses in the order of networks. */
 void networks_addresses(const container *c, strv *ret_ips);
 bool networks_has(const container *c, const network *n);
+endpoint *networks_endpoint_on(const container *c, const network *n); /* NULL: none */
+/* One more, or one less, of a container that runs. */
+must_check err *networks_new_endpoint(container *c, network *n, const endpoint_settings *wish,
+                                      endpoint **ret_ep);
+void networks_add_endpoint(container *c, endpoint *ep);
+void networks_drop_endpoint(container *c, const endpoint *ep);
+/* What it is to be on, in memory; wishes are copied. */
+void networks_wish(container *c, const char *name, const endpoint_settings *wish);
+void networks_unwish(container *c, const char *name);
+bool networks_wished(const container *c, const char *name);
+void networks_copy_wish(const container *c, const char *name, arena *a, endpoint_settings *ret);
+/* dockerd's refusals; *ret_is_there: a stopped one is on it already, which is no error. */
+must_check err *networks_may_connect(const container *c, const network *n, bool *ret_is_there);
 
 /* ---- binds.c ---- */
 typedef struct bind_spec {

@@ -54,6 +54,7 @@ void container_unref(container *c)
     monitor_free(c->monitor);
     image_unref(c->image);
     free(c->endpoints);
+    arena_free(c->networks_arena);
     free(c->error);
     free(c->dir);
     free(c->rootfs);

@@ -33,7 +33,7 @@ void endpoint_list(endpoint *ep)
     ep->net->endpoints++;
 }
 
-static void list_remove(endpoint *ep)
+void endpoint_unlist(endpoint *ep)
 {
     if (ep->prev)
         ep->prev->next = ep->next;
@@ -53,10 +53,18 @@ static void release_one(network *n, addr a)
             pool_release(n->pools[i].pool, a);
 }
 
-void endpoint_dispose(endpoint *ep)
+void endpoint_release(endpoint *ep)
 {
     release_one(ep->net, ep->ip);
     release_one(ep->net, ep->ip6);
+    ep->ip = ep->ip6 = (addr){0};
+}
+
+void endpoint_dispose(endpoint *ep)
+{
+    endpoint_release(ep);
+    free(ep->netns);
+    free(ep->others);
     free(ep->container);
     free(ep->name);
     arena_free(ep->arena);
@@ -284,7 +292,7 @@ void endpoint_free(endpoint *ep)
     endpoint_left(ep);
     if (ep->net->driver->has_addresses)
         bury_later();
-    list_remove(ep);
+    endpoint_unlist(ep);
     endpoint_dispose(ep);
 }
 
@@ -317,7 +325,7 @@ void endpoints_free(void)
     while (endpoints) {
         endpoint *ep = endpoints;
 
-        list_remove(ep);
+        endpoint_unlist(ep);
         endpoint_dispose(ep);
     }
     hook = (network_hooks){0};

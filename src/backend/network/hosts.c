@@ -51,18 +51,24 @@ static err *write_extra(const char *text, const char *host_gateway, buf *out)
     return NULL;
 }
 
-static void write_line(const hosts_opts *opts, const char *ip, buf *out)
+void netfiles_own_lines(const char *hostname, const char *domainname, const char *ip, strv *ret)
 {
-    if (str_empty(opts->domainname))
-        buf_printf(out, "%s\t%s\n", ip, opts->hostname);
+    if (str_empty(ip) || str_empty(hostname))
+        return;
+    if (str_empty(domainname))
+        strv_pushf(ret, "%s\t%s", ip, hostname);
     else
-        buf_printf(out, "%s\t%s.%s %s\n", ip, opts->hostname, opts->domainname, opts->hostname);
+        strv_pushf(ret, "%s\t%s.%s %s", ip, hostname, domainname, hostname);
 }
 
 static void write_own(const hosts_opts *opts, buf *out)
 {
-    for (size_t i = 0; opts->ips && !str_empty(opts->hostname) && i < opts->ips->n; i++)
-        write_line(opts, opts->ips->v[i], out);
+    auto_strv lines = {0};
+
+    for (size_t i = 0; opts->ips && i < opts->ips->n; i++)
+        netfiles_own_lines(opts->hostname, opts->domainname, opts->ips->v[i], &lines);
+    for (size_t i = 0; i < lines.n; i++)
+        buf_printf(out, "%s\n", lines.v[i]);
 }
 
 static err *check_ips(const strv *ips)

@@ -92,6 +92,10 @@ struct endpoint {
     int gw_priority;
     bool gw4, gw6; /* the container's default routes go through it */
     bool joined;   /* who serves names was told */
+    /* Of one that is abandoned: where it is, and what else its container has. */
+    char *netns;
+    endpoint **others;
+    size_t n_others;
     arena *arena;
     json_strs names, links;
     endpoint *next, *prev;
@@ -165,7 +169,9 @@ void claim_release(network *n);
 void endpoints_free(void);
 endpoint *endpoints_first(void);
 void endpoint_list(endpoint *ep);
-void endpoint_dispose(endpoint *ep); /* one that is in no list */
+void endpoint_unlist(endpoint *ep);
+void endpoint_release(endpoint *ep); /* gives its addresses back */
+void endpoint_dispose(endpoint *ep); /* one that is in no list; any thread once it is released */
 void endpoint_name_veth(endpoint *ep);
 void endpoint_write_texts(endpoint *ep);
 must_check err *mac_parse(const char *text, uint8_t mac[MAC_LENGTH]);

@@ -16,7 +16,48 @@ struct network_sweep {
     strv netns;   /* paths that go */
     strv records; /* ids of endpoints that go */
     strv doomed;  /* links that go, gathered while listing */
+    endpoint *abandoned;
 };
+
+static endpoint *abandoned; /* by next */
+
+void endpoint_abandon(endpoint *ep, const char *netns_path)
+{
+    endpoint_unlist(ep);
+    endpoint_release(ep);
+    ep->netns = xstrdup(netns_path);
+    ep->next = abandoned;
+    abandoned = ep;
+}
+
+/* Those of its container that stay lead out now. */
+static void reroute(const endpoint *gone)
+{
+    for (size_t i = 0; i < gone->n_others; i++)
+        err_log(endpoint_route(gone->others[i], gone->netns), "default routes of a container");
+}
+
+static void note_others(endpoint *gone)
+{
+    endpoints_choose_gateway(gone->container);
+    for (endpoint *ep = endpoint_of(gone->container, NULL); ep;
+         ep = endpoint_of(gone->container, ep)) {
+        gone->others = xrealloc(gone->others, (gone->n_others + 1) * sizeof(endpoint *));
+        gone->others[gone->n_others++] = ep;
+    }
+}
+
+static void take_off(endpoint *first)
+{
+    for (endpoint *ep = first, *next; ep; ep = next) {
+        next = ep->next;
+        log_info("connection that was cut off is undone", "container", ep->container, "network",
+                 ep->net->name);
+        err_log(endpoint_detach(ep, ep->netns), "link of a running container is left");
+        reroute(ep);
+        endpoint_dispose(ep);
+    }
+}
 
 static void sweep_free(network_sweep *s)
 {
@@ -59,6 +100,9 @@ network_sweep *network_sweep_plan(bool (*keep)(void *arg, const char *container_
 {
     network_sweep *s = new0(network_sweep);
 
+    s->abandoned = take(abandoned);
+    for (endpoint *ep = s->abandoned; ep; ep = ep->next)
+        note_others(ep);
     plan_endpoints(s, keep, arg);
     plan_netns(s, keep, arg);
     return s;
@@ -89,8 +133,10 @@ static err *sweep_links(network_sweep *s)
 /* One that cannot be removed does not keep the others. */
 err *network_sweep_run(network_sweep *s)
 {
-    err *e = sweep_links(s);
+    err *e;
 
+    take_off(s->abandoned);
+    e = sweep_links(s);
     for (size_t i = 0; i < s->netns.n; i++) {
         log_info("network namespace without a container removed", "path", s->netns.v[i]);
         err_log(netns_remove(s->netns.v[i]), "network namespace is left");

@@ -15,7 +15,9 @@
     FLOW(load_flow) \
     FLOW(load_layer_flow) \
     FLOW(network_create_flow) \
-    FLOW(network_remove_flow)
+    FLOW(network_remove_flow) \
+    FLOW(connect_flow) \
+    FLOW(disconnect_flow)
 /* clang-format on */
 
 #endif
