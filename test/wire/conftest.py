@@ -2,6 +2,7 @@
 
 BERTHD names the daemon's binary.  Whatever a test leaves, the fixture's end removes and reports.
 """
+import glob
 import http.client
 import json
 import os
@@ -169,12 +170,52 @@ class Daemon:
         left = {"processes": self.processes(), "mounts": self.mounts(), "cgroups": self.cgroups()}
         return {k: v for k, v in left.items() if v}
 
+    def contained(self):
+        """The processes of our containers, by their cgroup."""
+        try:
+            ids = os.listdir(os.path.join(self.data, "containers"))
+        except OSError:
+            return []
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open("/proc/%s/cgroup" % pid) as f:
+                    text = f.read()
+            except OSError:
+                continue
+            if any("/" + cid in text for cid in ids):
+                found.append(int(pid))
+        return found
+
+    def remove_cgroups(self):
+        try:
+            ids = os.listdir(os.path.join(self.data, "containers"))
+        except OSError:
+            return
+        for folder in glob.glob("/sys/fs/cgroup/*/docker") + ["/sys/fs/cgroup/docker"]:
+            for cid in ids:
+                for _ in range(20):
+                    try:
+                        os.rmdir(os.path.join(folder, cid))
+                    except FileNotFoundError:
+                        break
+                    except OSError:  # what was killed is not gone yet
+                        time.sleep(0.02)
+                    else:
+                        break
+
     def clean(self):
         if self.process:
             if self.process.poll() is None:
                 self.process.kill()
             self.process.wait()
             self.process = None
+        for pid in self.contained():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                pass
+        self.remove_cgroups()
         for _ in range(50):
             left = self.processes()
             if not left:
