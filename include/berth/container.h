@@ -53,6 +53,7 @@ void container_unref(container *c);
 const char *container_id(const container *c);
 const char *container_name(const container *c); /* without the slash */
 bool container_is_running(const container *c);
+bool container_is_paused(const container *c);
 bool container_has_tty(const container *c);
 pid_t container_pid(const container *c);
 const container_config *container_config_of(const container *c);
@@ -106,7 +107,19 @@ void container_stop(container *c, const char *signal, int timeout_s, container_d
 void container_restart(container *c, const char *signal, int timeout_s, container_done *done,
                        void *arg);
 must_check err *container_kill(container *c, const char *signal); /* at once */
+/* 500 "Container X is not paused", 409 for one that does not run or is paused. */
+void container_pause(container *c, container_done *done, void *arg);
+void container_unpause(container *c, container_done *done, void *arg);
+/* 400 for a bad name and for the one it has, 409 for one that is taken. */
+void container_rename(container *c, const char *name, container_done *done, void *arg);
+/* Limits and restart policy that wish names (zero, "" and unset stay as they are), also in a
+ * running container; wish is copied. */
+void container_update(container *c, const host_config *wish, container_done *done, void *arg);
 void container_remove(container *c, bool force, bool volumes, container_done *done, void *arg);
+/* Removes those that do not run and match label, label! and until; 409 while another prune runs.  a
+ * and answer live until done. */
+void containers_prune(const filters *f, arena *a, containers_pruned *answer, container_done *done,
+                      void *arg);
 void container_resize(container *c, unsigned rows, unsigned cols, container_done *done, void *arg);
 
 /* network_ref: name, id or prefix of an id.  wish may be NULL; copied. */
@@ -139,6 +152,14 @@ void container_summarize(container *c, arena *a, container_summary *ret);
 void container_inspected(container *c, arena *a, container_inspect *ret);
 /* Before 1.45 the short id was among the aliases, of inspect and of list. */
 void container_legacy_aliases(const container *c, arena *a, json_mapof *networks);
+/* What the host's ps shows of it; ps_args NULL or "" is "-ef".  The answer and its strings are in
+ * a, which is to live until done. */
+void container_top(container *c, const char *ps_args, arena *a, top_answer *answer,
+                   container_done *done, void *arg);
+/* What each of them has written into its own layer, in bytes; ret_bytes lives until done. */
+void containers_sizes(container *const *list, size_t n, int64_t *ret_bytes, container_done *done,
+                      void *arg);
+int64_t container_image_bytes(const container *c); /* of its image's layers */
 /* The list filters of GET /containers/json; *ret_list is of container *, each referenced by nobody
  * else. */
 must_check err *containers_list(const filters *f, bool all, int64_t limit, arena *a,

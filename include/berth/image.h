@@ -24,6 +24,7 @@ image *image_ref(image *img);
 void image_unref(image *img);           /* NULL is fine */
 const char *image_id(const image *img); /* "sha256:..." */
 const image_config *image_config_of(const image *img);
+int64_t image_bytes(const image *img); /* of all its layers */
 /* The layers' directories, topmost first. */
 void image_layer_dirs(const image *img, strv *ret_dirs);
 

@@ -75,6 +75,11 @@ must_check err *spec_build(const spec_input *in, buf *out, strv *warnings);
 must_check err *spec_validate(const container_config *config, const host_config *host,
                               strv *warnings);
 
+/* The part of spec_validate that an update needs, and the object that the runtime's `update` reads:
+ * memory, cpu and pids. */
+must_check err *spec_check_limits(const host_config *host);
+void spec_build_limits(const host_config *host, buf *out);
+
 typedef struct spec_exec {
     const char *const *env, *const *argv;
     const char *cwd;

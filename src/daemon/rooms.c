@@ -140,6 +140,7 @@ static void server_down(void)
 void rooms_set_routes(void)
 {
     const route *const tables[] = {container_routes,
+                                   container_change_routes,
                                    exec_routes,
                                    image_routes,
                                    network_routes,

@@ -233,6 +233,9 @@ void attach_container(request *r)
     unsigned what = streams_asked(r);
     err *e = container_find(request_param(r, "id"), &c);
 
+    if (!e && container_is_paused(c))
+        e = err_new(ERR_CONFLICT, "container %s is paused, unpause the container before attach",
+                    container_id(c));
     if (!e)
         e = detach_keys_parse(request_query(r, "detachKeys"), &keys);
     if (e) {

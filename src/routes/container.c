@@ -7,37 +7,81 @@
 #include <berth/str.h>
 #include <stdlib.h>
 
+container *route_container(request *r)
+{
+    container *c = NULL;
+    err *e = container_find(request_param(r, "id"), &c);
+
+    if (e) {
+        reply_error(r, e);
+        return NULL;
+    }
+    return c;
+}
+
+/* ---- list ---- */
+
+typedef struct listing {
+    request *r;
+    container **list;
+    int64_t *written; /* of each, when sizes are asked for; else NULL */
+    size_t n;
+} listing;
+
+static void list_reply(const listing *l)
+{
+    arena *a = request_arena(l->r);
+    container_summary *out = arena_alloc(a, (l->n + 1) * sizeof(*out));
+    auto_buf text = {0};
+
+    for (size_t i = 0; i < l->n; i++) {
+        container_summarize(l->list[i], a, &out[i]);
+        if (request_version(l->r) < 45)
+            container_legacy_aliases(l->list[i], a, &out[i].network_settings.networks);
+        if (l->written) {
+            out[i].size_rw = l->written[i];
+            out[i].size_root_fs = l->written[i] + container_image_bytes(l->list[i]);
+        }
+    }
+    json_encode_list(&container_summary_json, out, l->n, request_version(l->r), &text);
+    buf_char(&text, '\n');
+    reply_bytes(l->r, 200, "application/json", text.data, text.len);
+}
+
+static void on_list_sized(void *arg, err *e)
+{
+    listing *l = arg;
+
+    if (e)
+        reply_error(l->r, e);
+    else
+        list_reply(l);
+}
+
 static void list_containers(request *r)
 {
     static const char *const keys[] = {
         "ancestor", "before", "expose",  "exited",  "health", "id",     "isolation", "is-task",
         "label",    "name",   "network", "publish", "since",  "status", "volume",    NULL};
     arena *a = request_arena(r);
+    listing *l = arena_alloc(a, sizeof(*l));
     filters *f = NULL;
-    container **list = NULL;
-    container_summary *out;
-    size_t n = 0;
     int64_t limit = 0;
-    auto_buf text = {0};
     err *e = filters_parse(request_query(r, "filters"), keys, a, &f);
 
+    l->r = r;
     if (!e)
         e = request_query_int(r, "limit", 0, &limit);
     if (!e)
-        e = containers_list(f, request_query_bool(r, "all", false), limit, a, &list, &n);
+        e = containers_list(f, request_query_bool(r, "all", false), limit, a, &l->list, &l->n);
     if (e) {
         reply_error(r, e);
-        return;
+    } else if (request_query_bool(r, "size", false)) {
+        l->written = arena_alloc(a, (l->n + 1) * sizeof(*l->written));
+        containers_sizes(l->list, l->n, l->written, on_list_sized, l);
+    } else {
+        list_reply(l);
     }
-    out = arena_alloc(a, (n + 1) * sizeof(*out));
-    for (size_t i = 0; i < n; i++) {
-        container_summarize(list[i], a, &out[i]);
-        if (request_version(r) < 45)
-            container_legacy_aliases(list[i], a, &out[i].network_settings.networks);
-    }
-    json_encode_list(&container_summary_json, out, n, request_version(r), &text);
-    buf_char(&text, '\n');
-    reply_bytes(r, 200, "application/json", text.data, text.len);
 }
 
 /* ---- create ---- */
@@ -83,19 +127,6 @@ static void create_container(request *r)
 
 /* ---- one container ---- */
 
-/* The container a route names; answers 404 itself and returns NULL when there is none. */
-static container *named(request *r)
-{
-    container *c = NULL;
-    err *e = container_find(request_param(r, "id"), &c);
-
-    if (e) {
-        reply_error(r, e);
-        return NULL;
-    }
-    return c;
-}
-
 static void on_done_204(void *arg, err *e)
 {
     if (e)
@@ -112,18 +143,50 @@ static void on_done_200(void *arg, err *e)
         reply_empty(arg, 200);
 }
 
-static void inspect_container(request *r)
-{
-    container *c = named(r);
-    container_inspect *out;
+typedef struct inspecting {
+    request *r;
+    container *c; /* referenced by the count */
+    int64_t written;
+} inspecting;
 
-    if (!c)
-        return;
-    out = arena_alloc(request_arena(r), sizeof(*out));
+static void inspect_reply(request *r, container *c, const int64_t *written)
+{
+    container_inspect *out = arena_alloc(request_arena(r), sizeof(*out));
+
     container_inspected(c, request_arena(r), out);
     if (request_version(r) < 45)
         container_legacy_aliases(c, request_arena(r), &out->network_settings.networks);
+    if (written) {
+        out->size_rw = (json_opt_int){true, *written};
+        out->size_root_fs = (json_opt_int){true, *written + container_image_bytes(c)};
+    }
     reply_json(r, 200, &container_inspect_json, out);
+}
+
+static void on_inspect_sized(void *arg, err *e)
+{
+    inspecting *i = arg;
+
+    if (e)
+        reply_error(i->r, e);
+    else
+        inspect_reply(i->r, i->c, &i->written);
+}
+
+static void inspect_container(request *r)
+{
+    container *c = route_container(r);
+    inspecting *i;
+
+    if (!c)
+        return;
+    if (!request_query_bool(r, "size", false)) {
+        inspect_reply(r, c, NULL);
+        return;
+    }
+    i = arena_alloc(request_arena(r), sizeof(*i));
+    *i = (inspecting){.r = r, .c = c};
+    containers_sizes(&i->c, 1, &i->written, on_inspect_sized, i);
 }
 
 static void start_container(request *r)
@@ -143,7 +206,7 @@ static void start_container(request *r)
         reply_error(r, err_new(ERR_UNSUPPORTED, "starting from a checkpoint is not supported"));
         return;
     }
-    if ((c = named(r)))
+    if ((c = route_container(r)))
         container_start(c, on_done_204, r);
 }
 
@@ -170,7 +233,7 @@ static void stop_or_restart(request *r,
 
     if (e)
         reply_error(r, e);
-    else if ((c = named(r)))
+    else if ((c = route_container(r)))
         what(c, signal, timeout_s, on_done_204, r);
 }
 
@@ -186,7 +249,7 @@ static void restart_container(request *r)
 
 static void kill_container(request *r)
 {
-    container *c = named(r);
+    container *c = route_container(r);
 
     if (c)
         on_done_204(r, container_kill(c, request_query(r, "signal")));
@@ -200,7 +263,7 @@ static void remove_container(request *r)
         reply_error(r, err_new(ERR_UNSUPPORTED, "removing a link is not supported"));
         return;
     }
-    if ((c = named(r)))
+    if ((c = route_container(r)))
         container_remove(c, request_query_bool(r, "force", false),
                          request_query_bool(r, "v", false), on_done_204, r);
 }
@@ -213,7 +276,7 @@ static void resize_container(request *r)
 
     if (e)
         reply_error(r, e);
-    else if ((c = named(r)))
+    else if ((c = route_container(r)))
         container_resize(c, rows, cols, on_done_200, r);
 }
 
@@ -279,7 +342,7 @@ static void wait_container(request *r)
         reply_error(r, e);
         return;
     }
-    if (!(c = named(r)))
+    if (!(c = route_container(r)))
         return;
     w = new0(waiting);
     w->api_version = request_version(r);

@@ -11,10 +11,13 @@ void attach_container(request *r); /* attach.c */
 void start_exec(request *r);       /* attach.c */
 void stream_events(request *r);    /* events.c */
 
+/* The container that {id} names; answers 404 itself and returns NULL when there is none. */
+container *route_container(request *r);
+
 /* h and w of a resize: ERR_INVALID with dockerd's text when one is no number. */
 must_check err *route_tty_size(request *r, unsigned *ret_rows, unsigned *ret_cols);
 
-extern const route container_routes[], exec_routes[], image_routes[], network_routes[],
-    system_routes[], debug_routes[];
+extern const route container_routes[], container_change_routes[], exec_routes[], image_routes[],
+    network_routes[], system_routes[], debug_routes[];
 
 #endif

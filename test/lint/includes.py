@@ -11,7 +11,7 @@ OFFERS = {
     "http": "http request route".split(),
     "api": [],
     "backend/store": ["store", "tree"],
-    "backend/runtime": ["monitor", "monitor_wire", "runtime", "spec"],
+    "backend/runtime": ["cgroup", "monitor", "monitor_wire", "runtime", "spec"],
     "backend/events": ["events"],
     "backend/logs": ["logs"],
     "backend/image": ["image", "reference", "rootfs", "untar"],

@@ -157,6 +157,19 @@ JSON_DECLARE(exec_process, EXEC_PROCESS)
     F(T, INT, pid, "Pid", SINCE(25))
 JSON_DECLARE(exec_inspect_answer, EXEC_INSPECT)
 
+#define TOP_ANSWER(F, T)                 \
+    F(T, RAW, processes, "Processes", 0) \
+    F(T, STRS, titles, "Titles", EMPTY_LIST)
+JSON_DECLARE(top_answer, TOP_ANSWER)
+
+#define UPDATE_ANSWER(F, T) F(T, STRS, warnings, "Warnings", 0)
+JSON_DECLARE(update_answer, UPDATE_ANSWER)
+
+#define CONTAINERS_PRUNED(F, T)                 \
+    F(T, STRS, deleted, "ContainersDeleted", 0) \
+    F(T, INT, reclaimed, "SpaceReclaimed", 0)
+JSON_DECLARE(containers_pruned, CONTAINERS_PRUNED)
+
 #define ID_ANSWER(F, T) F(T, STR, id, "Id", 0)
 JSON_DECLARE(id_answer, ID_ANSWER)
 

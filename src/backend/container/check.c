@@ -192,6 +192,14 @@ err *config_check(const container_create_opts *o, strv *warnings)
     return spec_validate(o->config, h, warnings);
 }
 
+err *config_check_update(const host_config *wish)
+{
+    TRY(lists_supported(wish));
+    TRY(numbers_supported(wish));
+    TRY(restart_check(wish));
+    return spec_check_limits(wish);
+}
+
 /* ---- merging with the image ---- */
 
 static size_t key_length(const char *pair)

@@ -5,7 +5,6 @@
  * thread only, except job_*. */
 #include "private.h"
 #include <berth/tree.h>
-#include <berth/child.h>
 #include <berth/flow.h>
 #include <berth/log.h>
 #include <berth/loop.h>
@@ -16,8 +15,6 @@
 #include <berth/timefmt.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-enum { DELETE_TIMEOUT_MS = 10 * 1000 };
 
 /* ---- teardown ---- */
 
@@ -38,19 +35,8 @@ static void on_deleted(void *arg, err *e, const child_exit *exit)
  * stops nothing: what is left is found at the next start. */
 static void call_runtime_delete(void *st, flow *f)
 {
-    container *c = ((teardown *)st)->c;
-    auto_strv argv = {0};
-    child *spawned;
-    child_opts opts = {.name = "runtime delete", .timeout_ms = DELETE_TIMEOUT_MS};
-    err *e;
-
-    runtime_argv(c->runtime, &argv);
-    strv_add(&argv, "delete", "--force", c->rec.id, NULL);
-    opts.argv = argv.v;
-    if ((e = child_spawn(&opts, on_deleted, f, &spawned))) {
-        err_log(e, "the runtime could not be run");
-        flow_resume(f, NULL);
-    }
+    runtime_command(((teardown *)st)->c, "runtime delete", on_deleted, f, "delete", "--force",
+                    NULL);
 }
 
 static err *job_give_back(void *st)
@@ -180,7 +166,7 @@ static void tell(container *c)
 
 static void record(container *c, const monitor_exit *exit)
 {
-    c->state.running = false;
+    c->state.running = c->state.paused = false;
     c->state.pid = 0;
     c->state.exit_code = exit->code;
     c->state.finished_ns = exit->finished_ns;

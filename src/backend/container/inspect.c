@@ -13,7 +13,7 @@ static const char *status_of(const container *c)
     if (c->removing)
         return "removing";
     if (c->state.running)
-        return "running";
+        return c->state.paused ? "paused" : "running";
     return c->state.started_once ? "exited" : "created";
 }
 
@@ -34,7 +34,7 @@ static char *status_words(const container *c, arena *a)
         return arena_strdup(a, "Removal In Progress");
     if (c->state.running) {
         duration_human(time_now_ns() - c->state.started_ns, since, sizeof(since));
-        return arena_printf(a, "Up %s", since);
+        return arena_printf(a, "Up %s%s", since, c->state.paused ? " (Paused)" : "");
     }
     if (!c->state.started_once)
         return arena_strdup(a, "Created");
@@ -127,6 +127,7 @@ void container_inspected(container *c, arena *a, container_inspect *ret)
     ret->path = (char *)path_and_args(c->rec.config, a, &ret->args);
     ret->state = (inspect_state){.status = (char *)status_of(c),
                                  .running = c->state.running,
+                                 .paused = c->state.paused,
                                  .oom_killed = c->state.oom_killed,
                                  .pid = c->state.pid,
                                  .exit_code = c->state.exit_code,

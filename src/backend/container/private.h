@@ -2,6 +2,7 @@
 #ifndef BERTH_CONTAINER_PRIVATE_H
 #define BERTH_CONTAINER_PRIVATE_H
 
+#include <berth/child.h>
 #include <berth/container.h>
 #include <berth/image.h>
 #include <berth/network.h>
@@ -26,6 +27,7 @@ JSON_DECLARE(container_record, CONTAINER_RECORD)
 /* What changes as it lives (table "container_state"). */
 #define CONTAINER_STATE(F, T)                  \
     F(T, BOOL, running, "Running", 0)          \
+    F(T, BOOL, paused, "Paused", 0)            \
     F(T, BOOL, oom_killed, "OOMKilled", 0)     \
     F(T, BOOL, started_once, "StartedOnce", 0) \
     F(T, INT, pid, "Pid", 0)                   \
@@ -43,6 +45,7 @@ struct container {
     container_record rec;
     container_state state;
     char *error; /* backs state.error */
+    char *name;  /* backs rec.name once it was renamed */
 
     char *dir; /* data-root/containers/<id>: log, exit record, hosts, ..., rootfs */
     char *rootfs, *log_path;
@@ -85,6 +88,7 @@ void container_save(container *c, store_batch *b); /* record and state */
 void container_save_state(container *c);           /* lazily */
 void container_set_error(container *c, const char *text);
 char *container_file(const container *c, const char *name); /* below dir; caller frees */
+char *container_cgroup(const container *c);                 /* "/docker/<id>"; caller frees */
 char *container_netns_path(
     const container *c); /* where its own network namespace is kept; caller frees */
 
@@ -108,7 +112,18 @@ void container_clean_up(
     container *c); /* the teardown as an operation, then what AutoRemove asks for */
 void container_auto_remove(container *c); /* where HostConfig says so */
 extern container_hooks container_hook;
-extern const struct flow_def create_flow, start_flow, remove_flow, connect_flow, disconnect_flow;
+extern const struct flow_def create_flow, start_flow, remove_flow, connect_flow, disconnect_flow,
+    update_flow, top_flow, sizes_flow, prune_flow, prune_one_flow;
+
+/* ---- runtime_command.c ---- */
+/* Runs `RUNTIME words... ID`, at most ten seconds; words end with NULL.  done as child_spawn's,
+ * also for one that could not be spawned. */
+void runtime_command(const container *c, const char *name, child_done *done, void *arg, ...)
+    __attribute__((sentinel));
+
+/* ---- pause.c ---- */
+void container_thaw(container *c);               /* at once: a signal is to end it */
+bool container_found_frozen(const container *c); /* what the kernel says */
 
 /* ---- filter.c: the seccomp filter that crun compiled, kept for later starts ---- */
 const char *filter_for(const container *c); /* NULL: none yet, or not for this container */
@@ -118,6 +133,7 @@ void filter_learn(const container *c); /* after a start without one */
 /* ---- check.c ---- */
 /* What create refuses, and what it does not do yet, by name; fills in dockerd's defaults. */
 must_check err *config_check(const container_create_opts *o, strv *warnings);
+must_check err *config_check_update(const host_config *wish);
 must_check err *config_merge(container_config *config, const image_run_config *from, arena *a);
 must_check err *config_defaults(host_config *h, int api_version, arena *a);
 

@@ -56,6 +56,7 @@ void container_unref(container *c)
     free(c->endpoints);
     arena_free(c->networks_arena);
     free(c->error);
+    free(c->name);
     free(c->dir);
     free(c->rootfs);
     free(c->log_path);
@@ -110,6 +111,17 @@ void registry_remove(container *c)
     HASH_DELETE(by_name, by_name, c);
     order_remove(c);
     container_unref(c);
+}
+
+/* The hash holds a pointer to the name, so it is out of the table while the name changes. */
+void registry_rename(container *c, const char *name)
+{
+    char *before = c->name;
+
+    HASH_DELETE(by_name, by_name, c);
+    c->rec.name = c->name = xstrdup(name);
+    HASH_ADD_KEYPTR(by_name, by_name, c->rec.name, strlen(c->rec.name), c);
+    free(before);
 }
 
 container *registry_by_id(const char *full_id)
@@ -187,7 +199,9 @@ containers_count containers_counted(void)
 
     for (const container *c = containers_newest; c; c = c->older) {
         n.all++;
-        if (c->state.running)
+        if (c->state.paused)
+            n.paused++;
+        else if (c->state.running)
             n.running++;
         else
             n.stopped++;
@@ -232,6 +246,14 @@ char *container_file(const container *c, const char *name)
     return xasprintf("%s/%s", c->dir, name);
 }
 
+char *container_cgroup(const container *c)
+{
+    return xasprintf(
+        "%s/%s",
+        str_or(c->rec.host->cgroup_parent, str_or(containers_conf.cgroup_parent, "/docker")),
+        c->rec.id);
+}
+
 char *container_netns_path(const container *c)
 {
     return xasprintf("%s/netns/%s", containers_conf.exec_root, c->rec.id);
@@ -255,6 +277,10 @@ const char *container_name(const container *c)
 bool container_is_running(const container *c)
 {
     return c->state.running;
+}
+bool container_is_paused(const container *c)
+{
+    return c->state.paused;
 }
 bool container_has_tty(const container *c)
 {

@@ -163,6 +163,11 @@ static err *may_remove(const container *c, bool force)
 {
     if (c->removing || c->removed)
         return err_new(ERR_CONFLICT, "removal of container %s is already in progress", c->rec.id);
+    if (c->state.paused && !force)
+        return err_new(ERR_CONFLICT,
+                       "cannot remove container \"/%s\": container is paused and must be unpaused "
+                       "first",
+                       c->rec.name);
     if (c->state.running && !force)
         return err_new(ERR_CONFLICT,
                        "cannot remove container \"/%s\": container is running: stop the container "

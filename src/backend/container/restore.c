@@ -141,6 +141,7 @@ static void one_less(restoring *r)
 static void goes_on(container *c, const monitor_started *state)
 {
     c->state.running = true;
+    c->state.paused = container_found_frozen(c);
     c->state.started_once = true;
     c->state.pid = state->pid;
     c->state.started_ns = state->started_ns;

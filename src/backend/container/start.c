@@ -113,9 +113,7 @@ static err *write_spec(starting *s)
     in.hosts_path = hosts = xasprintf("%s/hosts", dir);
     in.resolv_conf_path = resolv = xasprintf("%s/resolv.conf", dir);
     in.hostname_path = hostname = xasprintf("%s/hostname", dir);
-    in.cgroups_path = cgroup = xasprintf(
-        "%s/%s", str_or(h->cgroup_parent, str_or(containers_conf.cgroup_parent, "/docker")),
-        s->c->rec.id);
+    in.cgroups_path = cgroup = container_cgroup(s->c);
     if (h->init.set ? h->init.b : containers_conf.init)
         in.init_path = containers_conf.init_path;
     TRY(spec_build(&in, &text, &s->warnings));
@@ -449,6 +447,8 @@ static void start_begin(container *c, void *arg)
 
     if (c->removing || c->removed)
         e = err_new(ERR_CONFLICT, "container is marked for removal and cannot be started");
+    else if (c->state.paused)
+        e = err_new(ERR_CONFLICT, "cannot start a paused container, try unpause instead");
     else if (c->state.running)
         e = err_new(ERR_NOT_MODIFIED, "container is already running");
     else

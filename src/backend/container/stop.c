@@ -20,6 +20,15 @@ enum {
     KILL_WAIT_MS = 10 * 1000, /* how long an exit may take after SIGKILL */
 };
 
+static bool is_stop_signal(const container *c, int signo)
+{
+    int stops;
+    err *e = signal_parse(str_or(c->rec.config->stop_signal, "SIGTERM"), &stops);
+
+    err_free(e);
+    return !e && stops == signo;
+}
+
 static err *send_signal(container *c, int signo)
 {
     auto_free char *number = xasprintf("%d", signo);
@@ -28,6 +37,8 @@ static err *send_signal(container *c, int signo)
     if (init >= 0 && syscall(SYS_pidfd_send_signal, init, signo, NULL, 0) < 0 && errno != ESRCH)
         return err_errno(errno, "signal container %s", c->rec.id);
     container_event(c, "kill", "signal", number, NULL);
+    if (c->state.paused && (signo == SIGKILL || is_stop_signal(c, signo)))
+        container_thaw(c); /* who is frozen takes no signal */
     return NULL;
 }
 

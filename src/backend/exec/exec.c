@@ -83,6 +83,9 @@ err *exec_create(container *c, const exec_config *config, exec **ret_exec)
 
     if (!container_is_running(c))
         return err_new(ERR_CONFLICT, "container %s is not running", container_id(c));
+    if (container_is_paused(c))
+        return err_new(ERR_CONFLICT, "Container %s is paused, unpause the container before exec",
+                       container_id(c));
     if (!config->cmd.n || str_empty(config->cmd.v[0]))
         return err_new(ERR_INVALID, "No exec command specified");
     x = new0(exec);
@@ -131,6 +134,9 @@ err *exec_may_start(const exec *x)
         return err_new(ERR_CONFLICT, "exec command %s has already run", x->id);
     if (!container_is_running(x->c))
         return err_new(ERR_CONFLICT, "container %s is not running", container_id(x->c));
+    if (container_is_paused(x->c))
+        return err_new(ERR_CONFLICT, "Container %s is paused, unpause the container before exec",
+                       container_id(x->c));
     return NULL;
 }
 

@@ -115,6 +115,11 @@ const char *image_id(const image *img)
     return img->id;
 }
 
+int64_t image_bytes(const image *img)
+{
+    return img->size;
+}
+
 const image_config *image_config_of(const image *img)
 {
     return &img->config;

@@ -61,6 +61,7 @@ err *spec_host_init(const char *seccomp_profile_path)
     err *e;
 
     caps_init();
+    limits_init();
     find_masked_paths();
     has_apparmor = access("/sys/kernel/security/apparmor/profiles", F_OK) == 0;
     e = seccomp_init(seccomp_profile_path ? seccomp_profile_path : SECCOMP_PROFILE_PATH);
@@ -76,6 +77,7 @@ err *spec_host_init(const char *seccomp_profile_path)
 void spec_host_done(void)
 {
     seccomp_done();
+    limits_done();
     strv_done(&masked);
 }
 

@@ -15,8 +15,13 @@ typedef struct security_opts {
 } security_opts;
 must_check err *security_opts_parse(const json_strs *list, security_opts *ret);
 
-/* spec_resources.c */
+/* spec_limits.c */
+void limits_init(void); /* what the host has; blocks */
+void limits_done(void);
 must_check err *resources_check(const host_config *h);
+void limits_write(const host_config *h, buf *b); /* memory, cpu, pids: members of an open object */
+
+/* spec_resources.c */
 void resources_write(const spec_input *in, buf *b);
 must_check err *rlimits_write(const json_list *ulimits, buf *b, strv *warnings);
 must_check err *devices_check(const host_config *h);

@@ -1,4 +1,4 @@
-/* spec_resources.c - cgroup limits, rlimits, devices and sysctls of the OCI spec, and dockerd's
+/* spec_resources.c - devices, rlimits and sysctls of the OCI spec, and dockerd's
  * checks of what is asked for.  Any thread; devices are looked up on the host. */
 #include "spec.h"
 #include "jsonw.h"
@@ -13,138 +13,6 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
-
-#define MEMORY_MIN    (6LL << 20)
-#define NANO          1000000000LL
-#define CPU_PERIOD_US 100000LL
-enum { CPUSET_MAX = 8192 };
-
-/* ---- limits ---- */
-
-static err *memory_check(const host_config *h)
-{
-    if (h->memory < 0 || (h->memory > 0 && h->memory < MEMORY_MIN))
-        return err_new(ERR_INVALID, "Minimum memory limit allowed is 6MB");
-    if (h->memory > 0 && h->memory_swap > 0 && h->memory_swap < h->memory)
-        return err_new(ERR_INVALID,
-                       "Minimum memoryswap limit should be larger than memory limit, see usage");
-    if (h->memory == 0 && h->memory_swap > 0)
-        return err_new(
-            ERR_INVALID,
-            "You should always set the Memory limit when using Memoryswap limit, see usage");
-    if (h->memory_swappiness.set && (h->memory_swappiness.n < -1 || h->memory_swappiness.n > 100))
-        return err_new(ERR_INVALID, "Invalid value: %lld, valid memory swappiness range is 0-100",
-                       (long long)h->memory_swappiness.n);
-    if (h->memory_reservation > 0 && h->memory_reservation < MEMORY_MIN)
-        return err_new(ERR_INVALID, "Minimum memory reservation allowed is 6MB");
-    if (h->memory > 0 && h->memory_reservation > 0 && h->memory < h->memory_reservation)
-        return err_new(
-            ERR_INVALID,
-            "Minimum memory limit can not be less than memory reservation limit, see usage");
-    return NULL;
-}
-
-static err *cpu_check(const host_config *h)
-{
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-
-    if (h->nano_cpus && (h->cpu_period || h->cpu_quota))
-        return err_new(ERR_INVALID, "Conflicting options: Nano CPUs and CPU %s cannot both be set",
-                       h->cpu_period ? "Period" : "Quota");
-    if (h->nano_cpus < 0 || h->nano_cpus > cpus * NANO)
-        return err_new(ERR_INVALID,
-                       "range of CPUs is from 0.01 to %ld.00, as there are only %ld CPUs available",
-                       cpus, cpus);
-    if (h->cpu_shares < 0)
-        return err_new(ERR_INVALID, "invalid CPU shares (%lld): value must be a positive integer",
-                       (long long)h->cpu_shares);
-    if (h->cpu_period && (h->cpu_period < 1000 || h->cpu_period > 1000000))
-        return err_new(
-            ERR_INVALID,
-            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
-    if (h->cpu_quota > 0 && h->cpu_quota < 1000)
-        return err_new(ERR_INVALID, "CPU cfs quota can not be less than 1ms (i.e. 1000)");
-    return NULL;
-}
-
-/* "0-2,7": numbers below CPUSET_MAX, ranges upward; nothing is expanded. */
-static bool cpuset_is_fine(const char *text)
-{
-    auto_strv parts = {0};
-
-    strv_split(&parts, text, ',');
-    for (size_t i = 0; i < parts.n; i++) {
-        char *dash = strchr(parts.v[i], '-');
-        uint64_t from, to;
-
-        if (dash)
-            *dash = '\0';
-        if (!str_to_uint64(parts.v[i], &from) || from >= CPUSET_MAX)
-            return false;
-        if (dash && (!str_to_uint64(dash + 1, &to) || to >= CPUSET_MAX || to < from))
-            return false;
-    }
-    return true;
-}
-
-static err *cpusets_check(const host_config *h)
-{
-    if (!str_empty(h->cpuset_cpus) && !cpuset_is_fine(h->cpuset_cpus))
-        return err_new(ERR_INVALID, "Invalid value %s for cpuset cpus", h->cpuset_cpus);
-    if (!str_empty(h->cpuset_mems) && !cpuset_is_fine(h->cpuset_mems))
-        return err_new(ERR_INVALID, "Invalid value %s for cpuset mems", h->cpuset_mems);
-    return NULL;
-}
-
-err *resources_check(const host_config *h)
-{
-    if (h->shm_size < 0)
-        return err_new(ERR_INVALID, "SHM size can not be less than 0");
-    if (h->oom_score_adj < -1000 || h->oom_score_adj > 1000)
-        return err_new(ERR_INVALID, "Invalid value %lld, range for oom score adj is [-1000, 1000]",
-                       (long long)h->oom_score_adj);
-    TRY(memory_check(h));
-    TRY(cpu_check(h));
-    return cpusets_check(h);
-}
-
-static void memory_write(const host_config *h, buf *b)
-{
-    jw_open(b, "memory", '{');
-    if (h->memory) {
-        int64_t swap = h->memory_swap ? h->memory_swap : 2 * h->memory;
-
-        jw_int(b, "limit", h->memory);
-        jw_int(b, "swap", swap);
-    }
-    if (h->memory_reservation)
-        jw_int(b, "reservation", h->memory_reservation);
-    if (h->memory_swappiness.set && h->memory_swappiness.n >= 0 &&
-        runtime_cgroup_mode() != CGROUP_V2)
-        jw_int(b, "swappiness", h->memory_swappiness.n);
-    if (h->oom_kill_disable.set && h->oom_kill_disable.b && runtime_cgroup_mode() != CGROUP_V2)
-        jw_bool(b, "disableOOMKiller", true);
-    jw_close(b, '}');
-}
-
-static void cpu_write(const host_config *h, buf *b)
-{
-    int64_t period = h->nano_cpus ? CPU_PERIOD_US : h->cpu_period;
-    int64_t quota = h->nano_cpus ? h->nano_cpus * CPU_PERIOD_US / NANO : h->cpu_quota;
-
-    jw_open(b, "cpu", '{');
-    if (h->cpu_shares)
-        jw_int(b, "shares", h->cpu_shares < 2 ? 2 : h->cpu_shares);
-    if (period)
-        jw_int(b, "period", period);
-    if (quota)
-        jw_int(b, "quota", quota);
-    if (!str_empty(h->cpuset_cpus))
-        jw_str(b, "cpus", h->cpuset_cpus);
-    if (!str_empty(h->cpuset_mems))
-        jw_str(b, "mems", h->cpuset_mems);
-    jw_close(b, '}');
-}
 
 /* ---- device rules ---- */
 
@@ -230,17 +98,9 @@ static void device_rules_write(const spec_input *in, buf *b)
 
 void resources_write(const spec_input *in, buf *b)
 {
-    const host_config *h = in->host;
-
     jw_open(b, "resources", '{');
     device_rules_write(in, b);
-    memory_write(h, b);
-    cpu_write(h, b);
-    if (h->pids_limit.set && h->pids_limit.n != 0) {
-        jw_open(b, "pids", '{');
-        jw_int(b, "limit", h->pids_limit.n < 0 ? -1 : h->pids_limit.n);
-        jw_close(b, '}');
-    }
+    limits_write(in->host, b);
     jw_close(b, '}');
 }
 

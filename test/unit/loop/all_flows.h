@@ -10,6 +10,11 @@
     FLOW(start_flow) \
     FLOW(remove_flow) \
     FLOW(teardown_flow) \
+    FLOW(update_flow) \
+    FLOW(top_flow) \
+    FLOW(sizes_flow) \
+    FLOW(prune_flow) \
+    FLOW(prune_one_flow) \
     FLOW(exec_start_flow) \
     FLOW(import_flow) \
     FLOW(load_flow) \
