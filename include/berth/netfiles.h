@@ -33,7 +33,8 @@ must_check err *netfiles_host_hosts(char **ret_text); /* "" when there is none *
 typedef struct hosts_opts {
     const char *hostname, *domainname;
     const json_strs *extra_hosts; /* "name:ip", "name=ip", "name:host-gateway" */
-    const char *host_gateway;     /* what host-gateway stands for */
+    const char *host_gateway;     /* what host-gateway stands for; a line for each word of it */
+    const strv *links;            /* whole lines for other containers; NULL: none */
     const strv *ips;              /* the container's; NULL or none: no line for it */
     const char *host_text; /* host mode: the host's file, taken as is when there are no extra hosts;
                               else NULL */

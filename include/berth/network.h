@@ -18,6 +18,18 @@
 typedef struct network network; /* lives while an endpoint is on it, and until it is removed */
 typedef struct endpoint endpoint;
 
+/* Subnets that nobody names are parts of base, each of size bits. */
+typedef struct network_default_pool {
+    char *base; /* "10.10.0.0/16" */
+    int size;
+} network_default_pool;
+bool network_default_pool_is_good(const network_default_pool *p);
+
+/* What networks of a driver have that do not say. */
+typedef struct network_default_opt {
+    char *driver, *option, *value;
+} network_default_opt;
+
 typedef struct network_opts { /* copied */
     const char *exec_root;
     const char *bridge; /* "" or NULL: "docker0", made when needed; "none": no default bridge; else
@@ -26,6 +38,13 @@ typedef struct network_opts { /* copied */
     const char *fixed_cidr;      /* containers get addresses of this part of the subnet only */
     const char *default_gateway; /* another gateway than the bridge */
     int mtu;                     /* 0: 1500 */
+    bool ipv6;                   /* on the default bridge too */
+    const char *bip6, *fixed_cidr_v6, *default_gateway_v6; /* as their namesakes */
+    const network_default_pool *pools; /* a family that is not among them has dockerd's */
+    size_t n_pools;
+    const network_default_opt *defaults; /* live as long as the daemon */
+    size_t n_defaults;
+    const strv *host_gateways; /* at most one of each family; NULL or none: the bridge's */
     bool icc, ip_masq, ip_forward, iptables; /* all true by default; NETWORK_OPTS_DEFAULT */
 } network_opts;
 #define NETWORK_OPTS_DEFAULT .icc = true, .ip_masq = true, .ip_forward = true, .iptables = true
@@ -51,7 +70,8 @@ bool network_is_internal(const network *n); /* no way out */
 bool network_is_attached(const network *n);
 /* False for host: the container has no namespace of its own. */
 bool network_has_netns(const network *n);
-/* What host-gateway means in ExtraHosts; "" without a bridge. */
+/* What host-gateway means in ExtraHosts, one address or two with a blank between; "" without a
+ * bridge. */
 const char *network_host_gateway(void);
 /* GET /networks/{id}; with_containers: those that run on it.  Strings live as long as a and n. */
 void network_inspected(const network *n, bool with_containers, arena *a, network_inspect *ret);

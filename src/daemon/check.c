@@ -4,6 +4,7 @@
 #include "config.h"
 #include <berth/log.h>
 #include <berth/mem.h>
+#include <berth/network.h>
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,9 +74,57 @@ err *ulimit_add(config *c, const char *name, int64_t soft, int64_t hard)
     return NULL;
 }
 
+/* "base=10.0.0.0/8,size=24" in either order. */
+static err *pool_add(config *c, const char *text)
+{
+    static const json_type type = {.size = sizeof(network_default_pool)};
+    network_default_pool p = {0};
+    auto_strv parts = {0};
+    int64_t size = -1;
+
+    strv_split(&parts, text, ',');
+    for (size_t i = 0; i < parts.n; i++) {
+        if (str_starts(parts.v[i], "base="))
+            p.base = arena_strdup(c->arena, parts.v[i] + strlen("base="));
+        else if (!str_starts(parts.v[i], "size=") ||
+                 !str_to_int64(parts.v[i] + strlen("size="), &size))
+            return err_new(ERR_INVALID, "invalid field '%s' must be a key=value pair", parts.v[i]);
+    }
+    p.size = (int)size;
+    if (str_empty(p.base) || size < 0 || size > 128 || !network_default_pool_is_good(&p))
+        return err_new(ERR_INVALID, "invalid default address pool: %s", text);
+    *(network_default_pool *)json_list_add(&c->address_pools, c->arena, &type) = p;
+    return NULL;
+}
+
+static err *expand_networks(config *c)
+{
+    static const json_type type = {.size = sizeof(network_default_opt)};
+
+    for (size_t i = 0; i < c->default_address_pool.n; i++)
+        TRY(pool_add(c, c->default_address_pool.v[i]));
+    for (size_t i = 0; i < c->default_network_opt.n; i++) {
+        const char *text = c->default_network_opt.v[i], *eq = strchr(text, '='),
+                   *second = eq ? strchr(eq + 1, '=') : NULL;
+
+        if (!second || eq == text || second == eq + 1)
+            return err_new(ERR_INVALID,
+                           "invalid default network opt (%s): must be formatted "
+                           "'driver=option=value'",
+                           text);
+        *(network_default_opt *)json_list_add(&c->network_opts, c->arena, &type) =
+            (network_default_opt){.driver = arena_strndup(c->arena, text, (size_t)(eq - text)),
+                                  .option =
+                                      arena_strndup(c->arena, eq + 1, (size_t)(second - eq - 1)),
+                                  .value = arena_strdup(c->arena, second + 1)};
+    }
+    return NULL;
+}
+
 err *options_expand(config *c)
 {
     TRY(expand_log_opts(c));
+    TRY(expand_networks(c));
     for (size_t i = 0; i < c->add_runtime.n; i++) {
         auto_free char *name = NULL;
         const char *path;
@@ -143,6 +192,34 @@ static err *check_dns(const config *c)
     return NULL;
 }
 
+static bool is_address(int family, const char *text)
+{
+    unsigned char address[16];
+
+    return inet_pton(family, text, address) == 1;
+}
+
+static err *check_host_gateway(const config *c)
+{
+    unsigned four = 0, six = 0;
+
+    for (size_t i = 0; i < c->host_gateway_ip.n; i++) {
+        const char *text = c->host_gateway_ip.v[i];
+
+        if (is_address(AF_INET, text))
+            four++;
+        else if (is_address(AF_INET6, text))
+            six++;
+        else
+            return err_new(ERR_INVALID, "IP address is not correctly formatted: %s", text);
+    }
+    if (four > 1)
+        return err_new(ERR_INVALID, "only one IPv4 host gateway IP address can be specified");
+    if (six > 1)
+        return err_new(ERR_INVALID, "only one IPv6 host gateway IP address can be specified");
+    return NULL;
+}
+
 static err *check_exec_opts(const config *c)
 {
     for (size_t i = 0; i < c->exec_opts.n; i++) {
@@ -180,6 +257,7 @@ err *options_check(config *c)
         return err_new(ERR_UNSUPPORTED, "%s: driver not supported", c->storage_driver);
     TRY(check_labels(c));
     TRY(check_dns(c));
+    TRY(check_host_gateway(c));
     return check_exec_opts(c);
 }
 

@@ -11,17 +11,20 @@
 typedef struct config {
     arena *arena;
     strv hosts, labels, dns, dns_options, dns_search, exec_opts, add_runtime, default_ulimit,
-        log_opt;
+        log_opt, default_address_pool, default_network_opt, host_gateway_ip;
     char *group, *config_file, *data_root, *exec_root, *pidfile, *log_level, *log_format;
     char *tlscacert, *tlscert, *tlskey, *default_runtime, *log_driver, *cgroup_parent, *init_path,
-        *bip, *fixed_cidr, *default_gateway, *bridge, *storage_driver;
-    bool debug, tls, tlsverify, init, live_restore, icc, ip_masq, ip_forward, iptables;
+        *bip, *bip6, *fixed_cidr, *fixed_cidr_v6, *default_gateway, *default_gateway_v6, *bridge,
+        *storage_driver;
+    bool debug, tls, tlsverify, init, live_restore, icc, ip_masq, ip_forward, iptables, ipv6;
     bool validate, version, help;
     int64_t shutdown_timeout, mtu;
     /* taken apart from the lists above and from the file's objects */
     json_map log_opts;
     json_list runtimes;            /* of runtime_setting */
     json_list ulimits;             /* of ulimit */
+    json_list address_pools;       /* of network_default_pool */
+    json_list network_opts;        /* of network_default_opt */
     strv set_by_flag, set_by_file; /* names of options */
     strv conflicts;                /* "key: (from flag: x, from file: y)" */
 } config;

@@ -18,7 +18,6 @@ static const char *const refused[] = {"allow-direct-routing",
                                       "api-cors-header",
                                       "authorization-plugin",
                                       "authorization-plugins",
-                                      "bip6",
                                       "bridge-accept-fwmark",
                                       "builder",
                                       "cdi-spec-dir",
@@ -32,13 +31,8 @@ static const char *const refused[] = {"allow-direct-routing",
                                       "cpu-rt-period",
                                       "cpu-rt-runtime",
                                       "cri-containerd",
-                                      "default-address-pool",
-                                      "default-address-pools",
                                       "default-cgroupns-mode",
-                                      "default-gateway-v6",
                                       "default-ipc-mode",
-                                      "default-network-opt",
-                                      "default-network-opts",
                                       "default-shm-size",
                                       "default-stop-timeout",
                                       "deprecated-key-path",
@@ -46,10 +40,7 @@ static const char *const refused[] = {"allow-direct-routing",
                                       "feature",
                                       "features",
                                       "firewall-backend",
-                                      "fixed-cidr-v6",
                                       "graph",
-                                      "host-gateway-ip",
-                                      "host-gateway-ips",
                                       "http-proxy",
                                       "https-proxy",
                                       "insecure-registries",
@@ -57,7 +48,6 @@ static const char *const refused[] = {"allow-direct-routing",
                                       "ip",
                                       "ip-forward-no-drop",
                                       "ip6tables",
-                                      "ipv6",
                                       "max-concurrent-downloads",
                                       "max-concurrent-uploads",
                                       "max-download-attempts",
@@ -199,6 +189,49 @@ static err *take_ulimits(config *c, const cJSON *value)
     return NULL;
 }
 
+/* The same text as the flag has, so that both are checked in one place. */
+static err *take_pools(config *c, const cJSON *value)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach (item, value) {
+        const cJSON *base = cJSON_GetObjectItem(item, "base"),
+                    *size = cJSON_GetObjectItem(item, "size");
+
+        if (!cJSON_IsString(base) || !cJSON_IsNumber(size) || !is_whole(size->valuedouble))
+            return bad("default-address-pools", "a list of {base, size}");
+        strv_pushf(&c->default_address_pool, "base=%s,size=%.0f", base->valuestring,
+                   size->valuedouble);
+    }
+    return NULL;
+}
+
+static err *take_network_opts(config *c, const cJSON *value)
+{
+    const cJSON *driver, *item;
+
+    cJSON_ArrayForEach (driver, value) {
+        if (!cJSON_IsObject(driver))
+            return bad("default-network-opts", "an object of objects of strings");
+        cJSON_ArrayForEach (item, driver) {
+            if (!cJSON_IsString(item))
+                return bad("default-network-opts", "an object of objects of strings");
+            strv_pushf(&c->default_network_opt, "%s=%s=%s", driver->string, item->string,
+                       item->valuestring);
+        }
+    }
+    return NULL;
+}
+
+/* The name it had before there could be two. */
+static err *take_host_gateway(config *c, const cJSON *value)
+{
+    if (!cJSON_IsString(value))
+        return bad("host-gateway-ip", "a string");
+    strv_push(&c->host_gateway_ip, value->valuestring);
+    return NULL;
+}
+
 /* ---- the same key as a flag ---- */
 
 static void say_list(const strv *list, buf *out)
@@ -280,16 +313,23 @@ static err *take_key(config *c, const cJSON *value, buf *unknown)
     static const struct {
         const char *key, *flag;
         err *(*read)(config *c, const cJSON *value);
-    } objects[] = {{"log-opts", "log-opt", take_log_opts},
-                   {"runtimes", NULL, take_runtimes}, /* may stand beside flags */
-                   {"default-ulimits", "default-ulimit", take_ulimits}};
+        cJSON_bool (*is)(const cJSON *value);
+        const char *what;
+    } objects[] = {
+        {"log-opts", "log-opt", take_log_opts, cJSON_IsObject, "an object"},
+        {"runtimes", NULL, take_runtimes, cJSON_IsObject, "an object"}, /* may stand beside flags */
+        {"default-ulimits", "default-ulimit", take_ulimits, cJSON_IsObject, "an object"},
+        {"default-address-pools", "default-address-pool", take_pools, cJSON_IsArray, "a list"},
+        {"default-network-opts", "default-network-opt", take_network_opts, cJSON_IsObject,
+         "an object"},
+        {"host-gateway-ip", "host-gateway-ip", take_host_gateway, cJSON_IsString, "a string"}};
     const option *o = by_file_key(value->string);
 
     for (size_t i = 0; i < COUNT(objects); i++) {
         if (!str_eq(value->string, objects[i].key))
             continue;
-        if (!cJSON_IsObject(value))
-            return bad(value->string, "an object");
+        if (!objects[i].is(value))
+            return bad(value->string, objects[i].what);
         if (objects[i].flag && strv_has(&c->set_by_flag, objects[i].flag)) {
             note_conflict(c, by_flag(objects[i].flag), value);
             return NULL;

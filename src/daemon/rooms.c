@@ -184,7 +184,16 @@ static err *network_up(void)
                                .icc = c->icc,
                                .ip_masq = c->ip_masq,
                                .ip_forward = c->ip_forward,
-                               .iptables = c->iptables};
+                               .iptables = c->iptables,
+                               .ipv6 = c->ipv6,
+                               .bip6 = c->bip6,
+                               .fixed_cidr_v6 = c->fixed_cidr_v6,
+                               .default_gateway_v6 = c->default_gateway_v6,
+                               .pools = c->address_pools.v,
+                               .n_pools = c->address_pools.n,
+                               .defaults = c->network_opts.v,
+                               .n_defaults = c->network_opts.n,
+                               .host_gateways = &c->host_gateway_ip};
 
     return network_init(&opts);
 }

@@ -31,7 +31,6 @@ static err *lists_supported(const host_config *h)
     } lists[] = {
         {h->port_bindings.n, "HostConfig.PortBindings"},
         {h->volumes_from.n, "HostConfig.VolumesFrom"},
-        {h->links.n, "HostConfig.Links"},
         {h->storage_opt.n, "HostConfig.StorageOpt"},
         {h->blkio_weight_device.n, "HostConfig.BlkioWeightDevice"},
         {h->blkio_read_bps.n, "HostConfig.BlkioDeviceReadBps"},
@@ -151,10 +150,6 @@ static err *config_supported(const container_config *k)
         return unsupported("Healthcheck");
     if (k->volumes.n)
         return unsupported("Volumes");
-    if (k->network_disabled)
-        return unsupported("NetworkDisabled");
-    if (!str_empty(k->mac_address))
-        return unsupported("MacAddress");
     if (!str_empty(k->stop_signal))
         TRY(signal_parse(k->stop_signal, &signo));
     for (size_t i = 0; i < k->env.n; i++)

@@ -146,6 +146,7 @@ static err *prepare(const container_create_opts *o, arena *a, creation *cr)
     TRY(config_merge(o->config, &image_config_of(img)->config, a));
     TRY(config_check(o, &cr->warnings));
     TRY(networks_decide(o, a, &rec.networks, &cr->warnings));
+    TRY(links_decide(o->host, a, &rec.links));
     TRY(config_defaults(o->host, o->api_version, a));
     str_random_id(id);
     TRY(name_choose(o->name, id, &name));

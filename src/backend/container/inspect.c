@@ -85,7 +85,8 @@ static void network_settings_of(const container *c, arena *a, network_settings *
     const endpoint_settings *s;
 
     networks_describe(c, a, &ret->networks);
-    if (c->state.running && !str_eq(c->rec.host->network_mode, "host") &&
+    if (c->state.running && !c->rec.config->network_disabled &&
+        !str_eq(c->rec.host->network_mode, "host") &&
         !str_starts(c->rec.host->network_mode, "container:")) {
         ret->sandbox_id = (char *)c->rec.id;
         ret->sandbox_key = arena_strdup(a, netns);
@@ -146,7 +147,9 @@ void container_inspected(container *c, arena *a, container_inspect *ret)
     ret->platform = "linux";
     if (container_hook.exec_ids)
         container_hook.exec_ids(c, a, &ret->exec_ids);
-    ret->host_config = c->rec.host;
+    ret->host_config = arena_alloc(a, sizeof *ret->host_config);
+    *ret->host_config = *c->rec.host;
+    links_describe(c, a, &ret->host_config->links);
     graph_of(c, a, &ret->graph_driver);
     mounts_of(c, a, &ret->mounts);
     ret->config = c->rec.config;

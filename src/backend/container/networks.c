@@ -38,9 +38,14 @@ static err *check_shared(const container_config *k, const host_config *h)
     return container_find(h->network_mode + strlen(container_prefix), &other);
 }
 
+static const char *real_name(const char *ref)
+{
+    return str_eq(ref, "default") || str_empty(ref) ? "bridge" : ref;
+}
+
 static err *find_network(const char *ref, network **ret_n)
 {
-    return network_find(str_eq(ref, "default") || str_empty(ref) ? "bridge" : ref, ret_n);
+    return network_find(real_name(ref), ret_n);
 }
 
 static err *decode(const json_raw *text, int api_version, arena *a, json_mapof *ret)
@@ -81,6 +86,7 @@ static err *add_wish(json_mapof *to, arena *a, const char *name, const network *
 {
     endpoint_settings *s;
 
+    name = real_name(name);
     if (n) {
         TRY(network_check_settings(n, wish));
         name = network_name(n);
@@ -147,19 +153,53 @@ static err *collect(const char *name, network *main, const json_mapof *wishes, a
     return NULL;
 }
 
+/* The container's own MAC address is that of its main network's endpoint: what 1.44 replaced. */
+static err *place_mac(const container_create_opts *o, const char *main, arena *a,
+                      json_mapof *wishes, strv *warnings)
+{
+    const char *mac = o->config->mac_address;
+    endpoint_settings *s;
+
+    for (size_t i = 0; i < wishes->n && o->api_version < 44; i++)
+        JSON_AT(*wishes, endpoint_settings, i)->mac_address = NULL;
+    if (str_empty(mac))
+        return NULL;
+    if (str_eq(main, "host"))
+        return err_new(ERR_INVALID, "conflicting options: mac-address and the network mode");
+    s = json_mapof_get(wishes, &endpoint_settings_json, main);
+    if (!s && wishes->n > 0)
+        return err_new(ERR_INVALID,
+                       "if a container-wide MAC address is specified, HostConfig.NetworkMode must "
+                       "match the identity of a network in NetworkSettings.Networks");
+    if (!s)
+        s = json_mapof_add(wishes, a, &endpoint_settings_json, arena_strdup(a, main));
+    if (!str_empty(s->mac_address) && !str_eq(s->mac_address, mac))
+        return err_new(ERR_INVALID, "the container-wide MAC address must match the "
+                                    "endpoint-specific MAC address for the main network, or be "
+                                    "left empty");
+    s->mac_address = arena_strdup(a, mac);
+    if (o->api_version >= 44)
+        strv_push(warnings, "The container-wide MacAddress field is now deprecated. It should be "
+                            "specified in EndpointsConfig instead.");
+    return NULL;
+}
+
 err *networks_decide(const container_create_opts *o, arena *a, json_mapof *ret, strv *warnings)
 {
+    const char *mode = str_or(o->host->network_mode, "default");
     json_mapof wishes = {0};
     network *main = NULL;
 
-    (void)warnings;
-    if (is_shared(str_or(o->host->network_mode, "")))
+    if (is_shared(mode))
         return check_shared(o->config, o->host);
     TRY(decode(o->networking, o->api_version, a, &wishes));
+    if (o->config->network_disabled)
+        return NULL;
+    TRY(place_mac(o, mode, a, &wishes, warnings));
     if (o->api_version < 44 && wishes.n > 1)
         return too_many(&wishes);
-    TRY(find_if_any(o->host->network_mode, &main));
-    return collect(str_or(o->host->network_mode, "bridge"), main, &wishes, a, ret);
+    TRY(find_if_any(mode, &main));
+    return collect(mode, main, &wishes, a, ret);
 }
 
 /* ---- endpoints ---- */

@@ -12,16 +12,17 @@
 #include <uthash.h>
 
 /* What is written durably before create answers (table "containers"). */
-#define CONTAINER_RECORD(F, T)                        \
-    F(T, STR, id, "Id", 0)                            \
-    F(T, STR, name, "Name", 0)                        \
-    F(T, INT, created_ns, "Created", 0)               \
-    F(T, STR, image_id, "ImageId", 0)                 \
-    F(T, STR, image_arch, "ImageArch", 0)             \
-    F(T, BOOL, own_hostname, "OwnHostname", 0)        \
-    F(T, OBJP(container_config), config, "Config", 0) \
-    F(T, OBJP(host_config), host, "HostConfig", 0)    \
-    F(T, MAPOF(endpoint_settings), networks, "Networks", 0)
+#define CONTAINER_RECORD(F, T)                              \
+    F(T, STR, id, "Id", 0)                                  \
+    F(T, STR, name, "Name", 0)                              \
+    F(T, INT, created_ns, "Created", 0)                     \
+    F(T, STR, image_id, "ImageId", 0)                       \
+    F(T, STR, image_arch, "ImageArch", 0)                   \
+    F(T, BOOL, own_hostname, "OwnHostname", 0)              \
+    F(T, OBJP(container_config), config, "Config", 0)       \
+    F(T, OBJP(host_config), host, "HostConfig", 0)          \
+    F(T, MAPOF(endpoint_settings), networks, "Networks", 0) \
+    F(T, STRS, links, "Links", OMIT_EMPTY)
 JSON_DECLARE(container_record, CONTAINER_RECORD)
 
 /* What changes as it lives (table "container_state"). */
@@ -171,6 +172,13 @@ bool networks_wished(const container *c, const char *name);
 void networks_copy_wish(const container *c, const char *name, arena *a, endpoint_settings *ret);
 /* dockerd's refusals; *ret_is_there: a stopped one is on it already, which is no error. */
 must_check err *networks_may_connect(const container *c, const network *n, bool *ret_is_there);
+
+/* ---- links.c ---- */
+must_check err *links_decide(const host_config *h, arena *a, json_strs *ret);
+must_check err *links_check(const container *c); /* for start: all of them run */
+void links_describe(const container *c, arena *a, json_strs *ret);
+void links_hosts(const container *c, strv *ret_lines);
+void links_env(const container *c, strv *env);
 
 /* ---- binds.c ---- */
 typedef struct bind_spec {

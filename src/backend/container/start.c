@@ -344,6 +344,7 @@ void container_env(const container *c, const json_strs *extra, bool tty, strv *e
     strv_push(env, hostname);
     if (tty)
         strv_push(env, "TERM=xterm");
+    links_env(c, env);
     for (size_t i = 0; i < k->env.n; i++)
         env_put(env, k->env.v[i]);
     for (size_t i = 0; extra && i < extra->n; i++)
@@ -396,16 +397,18 @@ static err *plan_files(starting *s)
     bool host_mode = str_eq(h->network_mode, "host");
     dns_opts dns = {&h->dns, &h->dns_search, &h->dns_options};
     auto_free char *resolv = NULL, *hosts = NULL;
-    auto_strv ips = {0};
+    auto_strv ips = {0}, links = {0};
     hosts_opts ho = {.hostname = c->rec.config->hostname,
                      .domainname = c->rec.config->domainname,
                      .extra_hosts = &h->extra_hosts,
                      .host_gateway = network_host_gateway(),
+                     .links = &links,
                      .ips = &ips};
 
     if (s->joined_dir)
         return NULL;
     networks_addresses(c, &ips);
+    links_hosts(c, &links);
     TRY(netfiles_host_resolv(host_mode, &resolv));
     TRY(netfiles_resolv_conf(resolv, host_mode, &dns, containers_conf.dns, &s->resolv));
     if (host_mode) {
@@ -427,6 +430,7 @@ static err *plan(starting *s)
     if (!c->runtime)
         return err_new(ERR_INVALID, "unknown or invalid runtime name: %s", str_or(h->runtime, ""));
     image_layer_dirs(c->image, &s->lowers);
+    TRY(links_check(c));
     container_env(c, NULL, k->tty, &s->env);
     for (size_t i = 0; i < k->entrypoint.n; i++)
         strv_push(&s->argv, k->entrypoint.v[i]);

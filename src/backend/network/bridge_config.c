@@ -28,6 +28,29 @@ static err *check_options(const network_opts *opts)
     return NULL;
 }
 
+static bool is_taken(subnet s, const subnet *routes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (subnet_overlaps(s, routes[i]))
+            return true;
+    return false;
+}
+
+static err *first_free(const subnet *routes, size_t n, subnet *ret_s)
+{
+    cidr c;
+
+    for (size_t i = 0; default_pool_nth(false, i, &c); i++) {
+        subnet s = {(uint32_t)c.base.n, c.prefix};
+
+        if (is_taken(s, routes, n))
+            continue;
+        *ret_s = s;
+        return NULL;
+    }
+    return err_new(ERR_INVALID, "all predefined address pools have been fully subnetted");
+}
+
 static err *choose_free(rtnl *r, int except_index, const char *stored, subnet *ret_s)
 {
     auto_free subnet *routes = NULL;
@@ -36,10 +59,8 @@ static err *choose_free(rtnl *r, int except_index, const char *stored, subnet *r
     bool keep;
 
     TRY(route_subnets(r, except_index, &routes, &n));
-    keep = stored && subnet_parse(stored, &ip, ret_s);
-    for (size_t i = 0; i < n && keep; i++)
-        keep = !subnet_overlaps(*ret_s, routes[i]);
-    return keep ? NULL : subnet_choose(routes, n, ret_s);
+    keep = stored && subnet_parse(stored, &ip, ret_s) && !is_taken(*ret_s, routes, n);
+    return keep ? NULL : first_free(routes, n, ret_s);
 }
 
 /* The subnet: as asked, else the one the bridge has, else the one of the last time, else a free
@@ -86,6 +107,54 @@ static err *choose_range(const network_opts *opts, bridge_config *b)
     return NULL;
 }
 
+static addr first_of(cidr c)
+{
+    return (addr){c.base.n + 1, c.base.bits};
+}
+
+static err *range_ipv6(const network_opts *opts, bridge_config *b)
+{
+    addr written;
+
+    b->range6 = b->subnet6;
+    b->gateway6 = b->address6;
+    if (!str_empty(opts->fixed_cidr_v6)) {
+        if (!cidr_parse(opts->fixed_cidr_v6, &written, &b->range6) || !addr_is_v6(written))
+            return err_new(ERR_INVALID, "invalid CIDR address: %s", opts->fixed_cidr_v6);
+        if (!cidr_has(b->subnet6, b->range6.base) || b->range6.prefix < b->subnet6.prefix)
+            return err_new(ERR_INVALID, "fixed-cidr-v6 %s is not within the subnet of bridge %s",
+                           opts->fixed_cidr_v6, b->name);
+    }
+    if (!str_empty(opts->default_gateway_v6) &&
+        (!addr_parse(opts->default_gateway_v6, &b->gateway6) || !cidr_has(b->subnet6, b->gateway6)))
+        return err_new(ERR_INVALID, "default gateway %s is not within the subnet of bridge %s",
+                       opts->default_gateway_v6, b->name);
+    return NULL;
+}
+
+/* As bip6 says, else what fixed-cidr-v6 says is all of it, else the first of the default pools. */
+static err *choose_ipv6(const network_opts *opts, bridge_config *b)
+{
+    addr written;
+
+    if (!opts->ipv6)
+        return NULL;
+    if (!str_empty(opts->bip6)) {
+        if (!cidr_parse(opts->bip6, &b->address6, &b->subnet6) || !addr_is_v6(b->address6) ||
+            addr_eq(b->address6, b->subnet6.base))
+            return err_new(ERR_INVALID, "invalid CIDR address: %s", opts->bip6);
+        return range_ipv6(opts, b);
+    }
+    if (!str_empty(opts->fixed_cidr_v6)) {
+        if (!cidr_parse(opts->fixed_cidr_v6, &written, &b->subnet6) || !addr_is_v6(written))
+            return err_new(ERR_INVALID, "invalid CIDR address: %s", opts->fixed_cidr_v6);
+    } else if (!default_pool_nth(true, 0, &b->subnet6)) {
+        return err_new(ERR_INVALID, "all predefined address pools have been fully subnetted");
+    }
+    b->address6 = first_of(b->subnet6);
+    return range_ipv6(opts, b);
+}
+
 err *bridge_configure(const network_opts *opts, const char *stored_subnet, bridge_config *ret)
 {
     const char *name = str_or(opts->bridge, "docker0");
@@ -108,6 +177,7 @@ err *bridge_configure(const network_opts *opts, const char *stored_subnet, bridg
                        "bridge device with non default name %s must be created manually", name);
     TRY(choose_subnet(opts, stored_subnet, &b));
     TRY(choose_range(opts, &b));
+    TRY(choose_ipv6(opts, &b));
     *ret = b;
     return NULL;
 }

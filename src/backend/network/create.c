@@ -269,11 +269,22 @@ static void take_from(network_record *rec, const network *from)
     rec->own_subnets6 = from->rec.own_subnets6;
 }
 
+static void add_defaults(json_map *options, const char *driver, arena *a)
+{
+    for (size_t i = 0; i < network_here.n_defaults; i++) {
+        const network_default_opt *o = &network_here.defaults[i];
+
+        if (str_eq(o->driver, driver) && !json_map_get(options, o->option))
+            json_map_set(options, a, o->option, o->value);
+    }
+}
+
 /* The strings of rec are the request's, ipam's in a: network_new copies them all. */
 static err *make_record(const network_create_request *want, arena *a, network_record *rec,
                         const network_driver **ret_driver)
 {
-    const char *driver = str_or(want->driver, want->config_only ? "null" : "bridge");
+    /* A template is of no kind, whatever was said. */
+    const char *driver = want->config_only ? "null" : str_or(want->driver, "bridge");
     ipam_settings *ipam = arena_alloc(a, sizeof *ipam);
     const network *from;
 
@@ -295,6 +306,8 @@ static err *make_record(const network_create_request *want, arena *a, network_re
                             .ipam = ipam,
                             .options = want->options,
                             .labels = want->labels};
+    if (!want->config_only)
+        add_defaults(&rec->options, driver, a);
     TRY(check_ipam(ipam, rec->ipv6));
     if (!rec->ipv4 && !rec->ipv6 && (*ret_driver)->has_addresses)
         return err_new(ERR_INVALID, "IPv4 or IPv6 must be enabled");

@@ -10,6 +10,11 @@
 
 enum { PARTS_MAX = 1 << 16 };
 
+typedef struct default_pool {
+    cidr base;
+    int size; /* prefix length of each part */
+} default_pool;
+
 static struct {
     default_pool *v;
     size_t n;
@@ -63,17 +68,31 @@ static bool has_family(bool v6)
     return false;
 }
 
-void default_pools_set(const default_pool *asked, size_t n, uint64_t of_this_daemon)
+static bool read_pool(const network_default_pool *p, cidr *ret_base)
+{
+    addr written;
+
+    return cidr_parse(p->base, &written, ret_base) && p->size >= ret_base->prefix &&
+           p->size <= ret_base->base.bits - 2;
+}
+
+bool network_default_pool_is_good(const network_default_pool *p)
+{
+    cidr base;
+
+    return read_pool(p, &base);
+}
+
+void default_pools_set(const network_default_pool *asked, size_t n, uint64_t of_this_daemon)
 {
     auto_free char *ula =
         xasprintf("fd%02x:%04x:%04x::/48", (unsigned)(of_this_daemon >> 32 & 0xff),
                   (unsigned)(of_this_daemon >> 16 & 0xffff), (unsigned)(of_this_daemon & 0xffff));
 
     default_pools_done();
-    for (size_t i = 0; i < n; i++) {
-        conf.v = xrealloc(conf.v, (conf.n + 1) * sizeof *conf.v);
-        conf.v[conf.n++] = asked[i];
-    }
+    for (size_t i = 0; i < n; i++)
+        if (network_default_pool_is_good(&asked[i]))
+            add(asked[i].base, asked[i].size);
     if (!has_family(false)) {
         for (int i = 17; i <= 31; i++) {
             auto_free char *base = xasprintf("172.%d.0.0/16", i);

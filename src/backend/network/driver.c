@@ -10,7 +10,8 @@ const network_driver driver_null = {.name = "null", .has_netns = true};
 
 const network_driver *driver_find(const char *name)
 {
-    static const network_driver *const all[] = {&driver_bridge, &driver_host, &driver_null};
+    static const network_driver *const all[] = {&driver_bridge, &driver_host, &driver_null,
+                                                &driver_macvlan, &driver_ipvlan};
 
     for (size_t i = 0; i < COUNT(all); i++)
         if (str_eq(all[i]->name, name))

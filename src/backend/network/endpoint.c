@@ -110,7 +110,7 @@ addr endpoint_gateway4(const endpoint *ep)
 {
     const network *n = ep->net;
 
-    if (!addr_is_set(ep->ip) || n->rec.internal)
+    if (!addr_is_set(ep->ip) || n->rec.internal || n->gatewayless)
         return (addr){0};
     if (n->driver == &driver_bridge)
         return n->bridge.gateway ? addr_v4(n->bridge.gateway) : (addr){0};
@@ -124,7 +124,7 @@ addr endpoint_gateway6(const endpoint *ep)
 {
     const network *n = ep->net;
 
-    if (!addr_is_set(ep->ip6) || n->rec.internal)
+    if (!addr_is_set(ep->ip6) || n->rec.internal || n->gatewayless)
         return (addr){0};
     for (size_t i = 0; i < n->n_pools; i++)
         if (cidr_has(pool_subnet(n->pools[i].pool), ep->ip6))
@@ -140,6 +140,8 @@ void endpoint_write_texts(endpoint *ep)
     addr_format(ep->ip6, ep->ip6_text);
     addr_format(endpoint_gateway4(ep), ep->gateway_text);
     addr_format(endpoint_gateway6(ep), ep->gateway6_text);
+    if (ep->net->driver == &driver_ipvlan) /* all have their parent's */
+        return;
     snprintf(ep->mac_text, sizeof ep->mac_text, "%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2],
              m[3], m[4], m[5]);
 }
@@ -336,8 +338,7 @@ void endpoints_free(void)
 static bool has_gateway(const endpoint *ep, bool v6)
 {
     return addr_is_set(v6 ? endpoint_gateway6(ep) : endpoint_gateway4(ep)) ||
-           (!ep->net->rec.internal && ep->net->driver->routes_without_gateway &&
-            addr_is_set(v6 ? ep->ip6 : ep->ip));
+           (!ep->net->rec.internal && ep->net->gatewayless && addr_is_set(v6 ? ep->ip6 : ep->ip));
 }
 
 static bool leads_before(const endpoint *a, const endpoint *b)

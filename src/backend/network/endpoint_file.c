@@ -132,7 +132,8 @@ static err *restore(const endpoint_record *rec, endpoint *ep)
         json_strs_add(&ep->links, ep->arena, arena_strdup(ep->arena, rec->links.v[i]));
     if (!ep->net->driver->has_addresses)
         return NULL;
-    TRY(mac_parse(str_or(rec->mac, ""), ep->mac));
+    if (ep->net->driver != &driver_ipvlan)
+        TRY(mac_parse(str_or(rec->mac, ""), ep->mac));
     TRY(take_back(ep->net, rec->ip, &ep->ip, &ep->prefix));
     TRY(take_back(ep->net, rec->ip6, &ep->ip6, &ep->prefix6));
     endpoint_write_texts(ep);

@@ -33,6 +33,15 @@ static bool split_extra(const char *text, char **ret_name, char **ret_ip)
     return true;
 }
 
+static void write_gateways(const char *name, const char *host_gateway, buf *out)
+{
+    auto_strv all = {0};
+
+    strv_split(&all, host_gateway, ' ');
+    for (size_t i = 0; i < all.n; i++)
+        buf_printf(out, "%s\t%s\n", all.v[i], name);
+}
+
 static err *write_extra(const char *text, const char *host_gateway, buf *out)
 {
     auto_free char *name = NULL, *ip = NULL;
@@ -42,7 +51,7 @@ static err *write_extra(const char *text, const char *host_gateway, buf *out)
     if (str_eq(ip, "host-gateway")) {
         if (str_empty(host_gateway))
             return err_new(ERR_INVALID, "unable to derive the IP value for host-gateway");
-        buf_printf(out, "%s\t%s\n", host_gateway, name);
+        write_gateways(name, host_gateway, out);
         return NULL;
     }
     if (!is_ip(ip))
@@ -104,6 +113,8 @@ err *netfiles_hosts(const hosts_opts *opts, char **ret_text)
     buf_str(&out, opts->host_text && n == 0 ? opts->host_text : localhost_lines);
     for (size_t i = 0; i < n; i++)
         TRY(write_extra(extra->v[i], opts->host_gateway, &out));
+    for (size_t i = 0; opts->links && i < opts->links->n; i++)
+        buf_printf(&out, "%s\n", opts->links->v[i]);
     if (!opts->host_text)
         write_own(opts, &out);
     *ret_text = buf_take(&out);

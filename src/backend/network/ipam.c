@@ -60,34 +60,3 @@ uint32_t subnet_last(subnet s)
 {
     return s.base | ~mask_of(s.prefix);
 }
-
-static bool is_free(subnet s, const subnet *taken, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (subnet_overlaps(s, taken[i]))
-            return false;
-    return true;
-}
-
-err *subnet_choose(const subnet *taken, size_t n, subnet *ret_s)
-{
-    static const struct pool {
-        uint32_t first;
-        int prefix;
-        unsigned count;
-    } pools[] = {
-        {0xac110000, 16, 15}, /* 172.17.0.0/16 to 172.31.0.0/16 */
-        {0xc0a80000, 20, 16}, /* 192.168.0.0/16 in parts of /20 */
-    };
-
-    for (size_t p = 0; p < COUNT(pools); p++)
-        for (unsigned i = 0; i < pools[p].count; i++) {
-            subnet s = {pools[p].first + (i << (32 - pools[p].prefix)), pools[p].prefix};
-
-            if (is_free(s, taken, n)) {
-                *ret_s = s;
-                return NULL;
-            }
-        }
-    return err_new(ERR_INVALID, "all predefined address pools have been fully subnetted");
-}

@@ -22,7 +22,4 @@ bool subnet_has(subnet s, uint32_t ip);
 bool subnet_overlaps(subnet a, subnet b);
 uint32_t subnet_last(subnet s); /* the broadcast address */
 
-/* The first of the default pools that overlaps nothing of taken. */
-must_check err *subnet_choose(const subnet *taken, size_t n, subnet *ret_s);
-
 #endif

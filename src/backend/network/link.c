@@ -309,11 +309,11 @@ static bool is_veth(struct rtnl_link *link)
     return rtnl_link_is_veth(link);
 }
 
-static bool is_bridge(struct rtnl_link *link)
+static bool is_made(struct rtnl_link *link)
 {
     const char *type = rtnl_link_get_type(link);
 
-    return type && strcmp(type, "bridge") == 0;
+    return type && (!strcmp(type, "bridge") || !strcmp(type, "vlan") || !strcmp(type, "dummy"));
 }
 
 static err *each(rtnl *r, bool (*is)(struct rtnl_link *link), uint32_t group,
@@ -342,9 +342,9 @@ err *link_each_veth(rtnl *r, uint32_t group, void (*fn)(void *arg, const char *n
     return each(r, is_veth, group, fn, arg);
 }
 
-err *link_each_bridge(rtnl *r, uint32_t group, void (*fn)(void *arg, const char *name), void *arg)
+err *link_each_made(rtnl *r, uint32_t group, void (*fn)(void *arg, const char *name), void *arg)
 {
-    return each(r, is_bridge, group, fn, arg);
+    return each(r, is_made, group, fn, arg);
 }
 
 static struct nl_addr *ipv4(uint32_t ip, int prefix)

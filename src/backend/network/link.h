@@ -37,6 +37,19 @@ must_check err *link_add_veth(rtnl *r, const veth_wish *w);
 must_check err *link_set_up(rtnl *r, int index);
 must_check err *link_isolate_port(
     rtnl *r, int index); /* a bridge port that talks to no other isolated one */
+typedef enum link_kind { LINK_DUMMY, LINK_VLAN, LINK_MACVLAN, LINK_IPVLAN } link_kind;
+typedef struct link_wish {
+    const char *name;
+    link_kind kind;
+    unsigned mode, flags; /* of a VLAN its id; IFLA_MACVLAN_MODE; IFLA_IPVLAN_MODE and _FLAGS */
+    int parent_index;     /* 0: none */
+    const uint8_t *mac;   /* NULL: the kernel's choice */
+    int mtu;              /* 0: its parent's */
+    uint32_t group;
+    int ns; /* descriptor of the namespace it is made in; -1: here */
+} link_wish;
+must_check err *link_add(rtnl *r, const link_wish *w); /* down; link_kind.c */
+
 /* Deletes the link of this name if it carries the group; idempotent. */
 must_check err *link_delete(rtnl *r, const char *name, uint32_t group);
 /* Cuts a bridge port of this name and group off at once and gives it the group dead; idempotent. */
@@ -46,9 +59,9 @@ must_check err *link_delete_group(rtnl *r,
 /* fn for every veth end here with this group. */
 must_check err *link_each_veth(rtnl *r, uint32_t group, void (*fn)(void *arg, const char *name),
                                void *arg);
-/* The same for bridges. */
-must_check err *link_each_bridge(rtnl *r, uint32_t group, void (*fn)(void *arg, const char *name),
-                                 void *arg);
+/* The same for what networks are made of: bridges, VLANs, dummies. */
+must_check err *link_each_made(rtnl *r, uint32_t group, void (*fn)(void *arg, const char *name),
+                               void *arg);
 /* Dumps routes of a family: fn for the destination of each. */
 must_check err *rtnl_each_route(rtnl *r, int family, void (*fn)(void *arg, cidr to), void *arg);
 /* A message of ours: asked until the kernel has taken or refused it; msg is consumed. */

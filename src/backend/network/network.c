@@ -21,7 +21,7 @@ network_host network_here;
 network network_predefined[PREDEFINED];
 
 static char *stored_subnet; /* of the bridge, as the last daemon chose it */
-static char host_gateway[IP_TEXT];
+static char host_gateway[2 * ADDR_TEXT];
 static timer *burial;
 static bool changed; /* the records are to be written */
 
@@ -119,24 +119,50 @@ static cidr cidr_of(subnet s)
     return (cidr){addr_v4(s.base), s.prefix};
 }
 
-static void give_pool(network *n)
+static void give_pool(network *n, cidr whole, cidr range, addr own, addr gateway)
 {
     network_pool *np = &n->pools[n->n_pools++];
     ipam_pool_config *k = json_list_add(&n->rec.ipam->config, n->arena, &ipam_pool_config_json);
     char text[CIDR_TEXT];
 
-    *np = (network_pool){pool_new(cidr_of(n->bridge.subnet), cidr_of(n->bridge.range)),
-                         addr_v4(n->bridge.gateway)};
-    pool_reserve(np->pool, addr_v4(n->bridge.address));
-    pool_reserve(np->pool, addr_v4(n->bridge.gateway));
-    cidr_format(cidr_of(n->bridge.subnet), text);
+    *np = (network_pool){pool_new(whole, range), gateway};
+    pool_reserve(np->pool, own);
+    pool_reserve(np->pool, gateway);
+    cidr_format(whole, text);
     k->subnet = arena_strdup(n->arena, text);
-    if (n->bridge.range.prefix != n->bridge.subnet.prefix) {
-        cidr_format(cidr_of(n->bridge.range), text);
+    if (range.prefix != whole.prefix) {
+        cidr_format(range, text);
         k->ip_range = arena_strdup(n->arena, text);
     }
-    addr_format(np->gateway, text);
+    addr_format(gateway, text);
     k->gateway = arena_strdup(n->arena, text);
+}
+
+static void give_pools(network *n)
+{
+    const bridge_config *b = &n->bridge;
+
+    give_pool(n, cidr_of(b->subnet), cidr_of(b->range), addr_v4(b->address), addr_v4(b->gateway));
+    if (addr_is_set(b->subnet6.base))
+        give_pool(n, b->subnet6, b->range6, b->address6, b->gateway6);
+    n->rec.ipv6 = addr_is_set(b->subnet6.base);
+}
+
+static void name_host_gateway(const network_opts *opts, const bridge_config *b)
+{
+    char text[ADDR_TEXT];
+    auto_buf out = {0};
+
+    for (size_t i = 0; opts->host_gateways && i < opts->host_gateways->n; i++)
+        buf_printf(&out, "%s%s", i ? " " : "", opts->host_gateways->v[i]);
+    if (out.len == 0 && b) {
+        addr_format(addr_v4(b->address), text);
+        buf_str(&out, text);
+        addr_format(b->address6, text);
+        if (*text)
+            buf_printf(&out, " %s", text);
+    }
+    snprintf(host_gateway, sizeof host_gateway, "%s", out.len ? out.data : "");
 }
 
 static void say_options(network *n)
@@ -164,11 +190,12 @@ static err *prepare_bridge(const network_opts *opts)
 
     if (str_eq(opts->bridge, "none")) {
         n->absent = true;
+        name_host_gateway(opts, NULL);
         return NULL;
     }
     TRY(bridge_configure(opts, stored_subnet, &n->bridge));
-    give_pool(n);
-    ip_format(n->bridge.address, host_gateway);
+    give_pools(n);
+    name_host_gateway(opts, &n->bridge);
     ip_format(n->bridge.subnet.base, base);
     now = xasprintf("%s/%d", base, n->bridge.subnet.prefix);
     say_options(n);
@@ -288,7 +315,9 @@ err *network_init(const network_opts *opts)
     predefine(0, "bridge", &driver_bridge);
     predefine(1, "host", &driver_host);
     predefine(2, "none", &driver_null);
-    default_pools_set(NULL, 0, hash(opts->exec_root));
+    network_here.defaults = opts->defaults;
+    network_here.n_defaults = opts->n_defaults;
+    default_pools_set(opts->pools, opts->n_pools, hash(opts->exec_root));
     TRY(store_each("networks", load_one, NULL));
     draw_missing_ids();
     for (size_t i = 0; i < PREDEFINED; i++)

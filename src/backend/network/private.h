@@ -34,7 +34,7 @@ typedef struct network_driver {
     err *(*detach)(endpoint *ep, const char *netns_path); /* job; NULL: the namespace ends too */
 } network_driver;
 
-extern const network_driver driver_bridge, driver_host, driver_null;
+extern const network_driver driver_bridge, driver_host, driver_null, driver_macvlan, driver_ipvlan;
 const network_driver *driver_find(const char *name); /* NULL when there is none */
 
 /* Fixed when the network is, so jobs may read it; what follows "lock" is under bridge.c's lock. */
@@ -47,6 +47,7 @@ typedef struct bridge_config {
     uint32_t address; /* the bridge's own; 0: none */
     uint32_t gateway; /* of the containers; 0: none */
     cidr subnet6;     /* not set: no IPv6 */
+    cidr range6;
     addr address6, gateway6;
     int mtu;
     bool icc, masquerade, internal;
@@ -55,6 +56,15 @@ typedef struct bridge_config {
     bool is_listed, is_gone;
     struct bridge_config *next;
 } bridge_config;
+
+/* Fixed when the network is, so jobs may read it. */
+typedef struct vlan_config {
+    char parent[NAME_TEXT];
+    unsigned mode, flags;
+    int mtu;          /* 0: the parent's */
+    bool is_dummy;    /* no parent was named */
+    bool keep_parent; /* another network has it too; set before unmake */
+} vlan_config;
 
 typedef struct network_pool {
     pool *pool;
@@ -69,6 +79,8 @@ struct network {
     network_record rec; /* strings in arena */
     arena *arena;
     bridge_config bridge; /* of driver_bridge */
+    vlan_config vlan;     /* of driver_macvlan and driver_ipvlan */
+    bool gatewayless;     /* the default route of its containers is the link itself */
     network_pool pools[NETWORK_POOLS_MAX];
     size_t n_pools;
     bool predefined, absent; /* --bridge=none */
@@ -108,6 +120,8 @@ typedef struct network_host {
     uint32_t group;      /* our veths carry it, */
     uint32_t dead_group; /* and this one once they are detached */
     bool iptables, ip_forward;
+    const network_default_opt *defaults;
+    size_t n_defaults;
 } network_host;
 extern network_host network_here;
 
@@ -130,6 +144,9 @@ must_check err *option_bool(const network *n, const char *name, bool *ret);
 must_check err *option_mtu(const network *n, int *ret);
 must_check err *link_name_check(const char *name);
 
+/* ---- vlan.c: loop ---- */
+bool vlan_shares_parent(const network *n); /* another network is on the same link */
+
 /* ---- sandbox.c: job, in the container's namespace ---- */
 struct rtnl;
 must_check err *sandbox_prepare(void); /* no IPv6 unless an endpoint brings it */
@@ -148,12 +165,8 @@ must_check err *networks_load(void); /* what clients made, from the store */
 void networks_free(void);
 
 /* ---- default_pools.c ---- */
-typedef struct default_pool {
-    cidr base;
-    int size; /* prefix length of each part */
-} default_pool;
 /* asked may be NULL; a family that it does not name gets dockerd's. */
-void default_pools_set(const default_pool *asked, size_t n, uint64_t of_this_daemon);
+void default_pools_set(const network_default_pool *asked, size_t n, uint64_t of_this_daemon);
 void default_pools_done(void);
 bool default_pool_nth(bool v6, size_t i, cidr *ret); /* false behind the last */
 

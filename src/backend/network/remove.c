@@ -135,6 +135,7 @@ void network_remove(network *n, network_done_fn *done, void *arg)
         return;
     }
     n->removing = true;
+    n->vlan.keep_parent = vlan_shares_parent(n);
     r = new0(removal);
     *r = (removal){n, done, arg};
     flow_begin(&network_remove_flow, r, on_removed, NULL);

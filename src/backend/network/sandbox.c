@@ -21,7 +21,7 @@ static err *set_route(rtnl *inside, const endpoint *ep, int index, bool v6)
 
     if (v6 ? !ep->gw6 : !ep->gw4)
         return NULL;
-    if (ep->net->driver->routes_without_gateway)
+    if (ep->net->gatewayless)
         gateway = (addr){0};
     return default_route_set(inside, index, gateway, v6);
 }

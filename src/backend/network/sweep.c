@@ -81,8 +81,7 @@ static void plan_endpoints(network_sweep *s, bool (*keep)(void *arg, const char 
         endpoint_free(ep);
     }
     for (const network *n = networks_first(); n; n = n->next)
-        if (n->driver == &driver_bridge)
-            strv_push(&s->links, n->bridge.name);
+        strv_push(&s->links, n->driver == &driver_bridge ? n->bridge.name : n->vlan.parent);
 }
 
 static void plan_netns(network_sweep *s, bool (*keep)(void *arg, const char *container_id),
@@ -122,7 +121,7 @@ static err *sweep_links(network_sweep *s)
 
     TRY(rtnl_open(&r));
     TRY(link_each_veth(r, network_here.group, note_doomed, s));
-    TRY(link_each_bridge(r, network_here.group, note_doomed, s));
+    TRY(link_each_made(r, network_here.group, note_doomed, s));
     for (size_t i = 0; i < s->doomed.n; i++) {
         log_info("link without an owner removed", "name", s->doomed.v[i]);
         TRY(link_delete(r, s->doomed.v[i], network_here.group));

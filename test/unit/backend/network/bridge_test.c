@@ -3,6 +3,7 @@
 
 static network_opts with(void)
 {
+    default_pools_set(NULL, 0, 0x0123456789abcdef);
     return (network_opts){NETWORK_OPTS_DEFAULT};
 }
 
@@ -96,6 +97,80 @@ static void test_what_cannot_be(void **state)
             "You specified --iptables=false with --icc=false. ICC=false uses iptables to function. "
             "Please set --icc or "
             "--iptables to true");
+}
+
+static void is_cidr_of(cidr c, const char *want)
+{
+    char text[CIDR_TEXT];
+
+    cidr_format(c, text);
+    assert_string_equal(text, want);
+}
+
+static void test_ipv6_where_it_is_asked_for(void **state)
+{
+    network_opts opts = with();
+    char text[ADDR_TEXT];
+    bridge_config b;
+
+    (void)state;
+    opts.bip = "10.20.0.1/16";
+    opts.bip6 = "fd00:9::1/64"; /* alone it asks for nothing */
+    assert_ok(bridge_configure(&opts, NULL, &b));
+    assert_false(addr_is_set(b.subnet6.base));
+    opts.ipv6 = true;
+    opts.fixed_cidr_v6 = "fd00:9::4:0/112";
+    opts.default_gateway_v6 = "fd00:9::99";
+    assert_ok(bridge_configure(&opts, NULL, &b));
+    is_cidr_of(b.subnet6, "fd00:9::/64");
+    is_cidr_of(b.range6, "fd00:9::4:0/112");
+    addr_format(b.address6, text);
+    assert_string_equal(text, "fd00:9::1");
+    addr_format(b.gateway6, text);
+    assert_string_equal(text, "fd00:9::99");
+    opts.default_gateway_v6 = "fd00:8::99";
+    refused(&opts, ERR_INVALID,
+            "default gateway fd00:8::99 is not within the subnet of bridge docker0");
+    opts.default_gateway_v6 = NULL;
+    opts.fixed_cidr_v6 = "fd00:8::/80";
+    refused(&opts, ERR_INVALID,
+            "fixed-cidr-v6 fd00:8::/80 is not within the subnet of bridge docker0");
+    opts.bip6 = "10.0.0.1/8";
+    refused(&opts, ERR_INVALID, "invalid CIDR address: 10.0.0.1/8");
+    opts.bip6 = opts.fixed_cidr_v6 = NULL;
+    assert_ok(bridge_configure(&opts, NULL, &b));
+    is_cidr_of(b.subnet6, "fd67:89ab:cdef::/64");
+}
+
+static void test_pools_of_ones_own(void **state)
+{
+    static const network_default_pool good[] = {{(char *)"10.9.0.0/23", 24},
+                                                {(char *)"fd00:9::/48", 64}};
+    static const network_default_pool bad[] = {{(char *)"10.9.0.0/23", 22},
+                                               {(char *)"10.9.0.0/23", 31},
+                                               {(char *)"10.9.0.0", 24},
+                                               {NULL, 24}};
+    cidr c;
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(good); i++)
+        assert_true(network_default_pool_is_good(&good[i]));
+    for (size_t i = 0; i < COUNT(bad); i++)
+        assert_false(network_default_pool_is_good(&bad[i]));
+    default_pools_set(good, COUNT(good), 1);
+    assert_true(default_pool_nth(false, 1, &c));
+    is_cidr_of(c, "10.9.1.0/24");
+    assert_false(default_pool_nth(false, 2, &c));
+    assert_true(default_pool_nth(true, 1, &c));
+    is_cidr_of(c, "fd00:9:0:1::/64");
+    default_pools_set(NULL, 0, 1);
+    assert_true(default_pool_nth(false, 14, &c));
+    is_cidr_of(c, "172.31.0.0/16");
+    assert_true(default_pool_nth(false, 15, &c));
+    is_cidr_of(c, "192.168.0.0/20");
+    assert_true(default_pool_nth(false, 30, &c));
+    is_cidr_of(c, "192.168.240.0/20");
+    assert_false(default_pool_nth(false, 31, &c));
 }
 
 /* What is on the host decides, then what was chosen the last time. */
@@ -207,6 +282,8 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_bip_and_its_parts),
         cmocka_unit_test(test_what_cannot_be),
+        cmocka_unit_test(test_ipv6_where_it_is_asked_for),
+        cmocka_unit_test(test_pools_of_ones_own),
         cmocka_unit_test(test_subnet_follows_the_host),
         cmocka_unit_test(test_another_bip_replaces_the_address),
         cmocka_unit_test(test_the_pool_can_run_out),
@@ -217,6 +294,7 @@ int main(void)
     if (!rig_enter())
         return 0;
     rc = cmocka_run_group_tests(tests, NULL, NULL);
+    default_pools_done();
     rig_leave();
     return rc;
 }

@@ -59,39 +59,11 @@ static void test_overlap_goes_both_ways(void **state)
     assert_false(subnet_has(cidr("10.1.2.0/24"), ip("10.1.3.0")));
 }
 
-static void test_chooses_the_first_free_pool(void **state)
-{
-    subnet taken[32], s;
-    size_t n = 0;
-    err *e;
-
-    (void)state;
-    assert_null(subnet_choose(NULL, 0, &s));
-    assert_int_equal(s.base, ip("172.17.0.0"));
-    assert_int_equal(s.prefix, 16);
-    taken[n++] = cidr("172.16.0.0/15"); /* up to 172.17.255.255 */
-    taken[n++] = cidr("172.18.9.0/24");
-    assert_null(subnet_choose(taken, n, &s));
-    assert_int_equal(s.base, ip("172.19.0.0"));
-    taken[n++] = cidr("172.16.0.0/12");
-    assert_null(subnet_choose(taken, n, &s));
-    assert_int_equal(s.base, ip("192.168.0.0"));
-    assert_int_equal(s.prefix, 20);
-    taken[n++] = cidr("192.168.1.0/24");
-    assert_null(subnet_choose(taken, n, &s));
-    assert_int_equal(s.base, ip("192.168.16.0"));
-    taken[n++] = cidr("192.168.0.0/16");
-    e = subnet_choose(taken, n, &s);
-    assert_string_equal(err_message(e), "all predefined address pools have been fully subnetted");
-    err_free(e);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parses_what_is_a_subnet),
         cmocka_unit_test(test_overlap_goes_both_ways),
-        cmocka_unit_test(test_chooses_the_first_free_pool),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -131,8 +131,12 @@ static void test_hosts(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         json_strs extra = words(cases[i].extra, copy, sizeof copy, v);
         strv ips = {(char *[]){(char *)cases[i].ip, NULL}, str_empty(cases[i].ip) ? 0 : 1};
-        hosts_opts opts = {cases[i].hostname, cases[i].domainname, &extra, "172.17.0.1", &ips,
-                           cases[i].host_text};
+        hosts_opts opts = {.hostname = cases[i].hostname,
+                           .domainname = cases[i].domainname,
+                           .extra_hosts = &extra,
+                           .host_gateway = "172.17.0.1",
+                           .ips = &ips,
+                           .host_text = cases[i].host_text};
         auto_free char *text = NULL;
 
         assert_null(netfiles_hosts(&opts, &text));

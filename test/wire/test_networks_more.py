@@ -1,0 +1,248 @@
+"""Networks: macvlan, ipvlan, IPv6, the daemon's own options, links of old, MAC addresses, docker-py."""
+import docker as sdk
+import pytest
+
+from test_networks import ASK, container, inspect, networks_of, reaches, refused, run, serve
+from conftest import until
+
+
+@pytest.fixture
+def d(berthd):
+    yield berthd
+    names = berthd.out("ps", "-aq").split()
+    if names:
+        berthd.docker("rm", "-f", *names)
+    for name in berthd.out("network", "ls", "-q", "--filter", "type=custom").split():
+        berthd.docker("network", "rm", name)
+
+
+@pytest.fixture
+def parent(d):
+    """A wire: one end for networks to be on, the other in the hands of the test."""
+    d.in_netns("ip", "link", "add", "wire0", "type", "veth", "peer", "name", "far0")
+    for name in ("wire0", "far0"):
+        d.in_netns("ip", "link", "set", name, "up")
+    d.in_netns("ip", "addr", "add", "10.90.0.99/24", "dev", "far0")
+    yield "wire0"
+    d.in_netns("ip", "link", "del", "wire0", check=False)
+
+
+def test_macvlan(d, parent):
+    d.docker("network", "create", "-d", "macvlan", "--subnet", "10.90.0.0/24", "--gateway", "10.90.0.99", "-o", "parent=wire0", "mv")
+    serve(d, "ca", "--network", "mv", "--ip", "10.90.0.7")
+    assert networks_of(d, "ca")["mv"]["Gateway"] == "10.90.0.99"
+    assert "default via 10.90.0.99 dev eth0" in d.out("exec", "ca", "ip", "route")
+    assert reaches(d, "10.90.0.7", "--network", "mv")
+    # from beyond the wire
+    beyond = "import socket; print(socket.create_connection(('10.90.0.7', 80), 10).recv(9).decode().strip())"
+    assert until(lambda: d.in_netns("/usr/bin/python3", "-c", beyond, check=False, capture_output=True, text=True).stdout == "hello\n")
+    d.docker("network", "create", "one")
+    d.docker("network", "connect", "one", "ca")
+    d.docker("network", "disconnect", "mv", "ca")
+    assert "eth0" not in d.out("exec", "ca", "ls", "/sys/class/net")
+    assert "default via" in d.out("exec", "ca", "ip", "route")
+    d.docker("network", "connect", "--ip", "10.90.0.8", "mv", "ca")
+    d.kill9()
+    d.start()
+    assert networks_of(d, "ca")["mv"]["IPAddress"] == "10.90.0.8"
+    d.docker("network", "disconnect", "mv", "ca")
+    assert d.out("exec", "ca", "ls", "/sys/class/net").split() == ["eth1", "lo"]
+
+
+def test_macvlan_and_ipvlan_refusals(d, parent):
+    refused(d, "loopback interface is not a valid macvlan parent link", "network", "create", "-d", "macvlan", "-o", "parent=lo", "x")
+    refused(d, "invalid subinterface vlan name nope, example formatting is eth0.10",
+            "network", "create", "-d", "macvlan", "-o", "parent=nope", "x")
+    refused(d, "-o parent interface does was not found on the host: nope",
+            "network", "create", "-d", "macvlan", "-o", "parent=nope.10", "x")
+    refused(d, "requested macvlan mode 'bad' is not valid, 'bridge' mode is the macvlan driver default",
+            "network", "create", "-d", "macvlan", "-o", "parent=wire0", "-o", "macvlan_mode=bad", "x")
+    refused(d, "requested ipvlan mode 'bad' is not valid, 'l2' mode is the ipvlan driver default",
+            "network", "create", "-d", "ipvlan", "-o", "parent=wire0", "-o", "ipvlan_mode=bad", "x")
+    d.docker("network", "create", "-d", "ipvlan", "-o", "parent=wire0", "--subnet", "10.91.0.0/24", "-o", "ipvlan_mode=l3", "iv")
+    refused(d, "is already using parent interface wire0", "network", "create", "-d", "ipvlan", "-o", "parent=wire0", "x")
+    done = d.docker("run", "--rm", "--network", "iv", "busybox", "ip", "route", check=False)
+    if done.returncode:  # this kernel may have no ipvlan; then it says so, and nothing is left
+        assert "peration not supported" in done.stderr
+    else:
+        assert "default dev eth0" in done.stdout
+    assert "x" not in d.out("network", "ls", "--format", "{{.Name}}").split()
+
+
+def test_ipv6(d):
+    d.docker("network", "create", "--ipv6", "--subnet", "fd00:77::/64", "six")
+    n = inspect(d, "six")
+    assert n["EnableIPv6"] and [c["Subnet"] for c in n["IPAM"]["Config"]] == ["fd00:77::/64", "172.18.0.0/16"]
+    run(d, "ca", "--network", "six", "--ip6", "fd00:77::9")
+    on = networks_of(d, "ca")["six"]
+    assert (on["GlobalIPv6Address"], on["GlobalIPv6PrefixLen"], on["IPv6Gateway"]) == ("fd00:77::9", 64, "fd00:77::1")
+    assert on["IPAddress"] == "172.18.0.2"
+    assert list(inspect(d, "six")["Containers"].values())[0]["IPv6Address"] == "fd00:77::9/64"
+    assert "default via fd00:77::1" in d.out("exec", "ca", "ip", "-6", "route")
+    assert d.out("exec", "ca", "cat", "/proc/sys/net/ipv6/conf/eth0/accept_ra") == "0"
+    assert d.out("run", "--rm", "--network", "six", "busybox", "ping", "-6", "-c", "1", "-w", "5", "fd00:77::9")
+    assert "fd00:77::9\t" in d.out("exec", "ca", "cat", "/etc/hosts")
+    # beside it a network without IPv6 brings none, and one with it brings only its own
+    d.docker("network", "create", "four")
+    d.docker("network", "connect", "four", "ca")
+    assert "eth1" not in d.out("exec", "ca", "cat", "/proc/net/if_inet6")
+    run(d, "cb", "--network", "four")
+    assert d.out("exec", "cb", "cat", "/proc/net/if_inet6") == ""
+    d.docker("network", "connect", "six", "cb")
+    assert "eth1" in d.out("exec", "cb", "cat", "/proc/net/if_inet6") and "eth0" not in d.out("exec", "cb", "cat", "/proc/net/if_inet6")
+    # without a subnet of one's own: a unique local one
+    d.docker("network", "create", "--ipv6", "--ipv4=false", "ula")
+    config = inspect(d, "ula")["IPAM"]["Config"]
+    assert len(config) == 1 and config[0]["Subnet"].startswith("fd") and config[0]["Subnet"].endswith("/64")
+    out = d.out("run", "--rm", "--network", "ula", "busybox", "ip", "-o", "addr", "show", "eth0")
+    assert "inet6 fd" in out and "inet " not in out
+    refused(d, "invalid subnet fd00:88::1/64: it should be fd00:88::/64",
+            "network", "create", "--ipv6", "--subnet", "fd00:88::1/64", "x")
+
+
+def test_subnet_range_gateway_and_auxiliary_addresses(d):
+    d.docker("network", "create", "--subnet", "10.77.0.0/16", "--ip-range", "10.77.5.0/30", "--gateway", "10.77.9.9",
+             "--aux-address", "router=10.77.5.1", "one")
+    config = inspect(d, "one")["IPAM"]["Config"][0]
+    assert config == {"Subnet": "10.77.0.0/16", "IPRange": "10.77.5.0/30", "Gateway": "10.77.9.9",
+                      "AuxiliaryAddresses": {"router": "10.77.5.1"}}
+    for i, want in enumerate(("10.77.5.0", "10.77.5.2", "10.77.5.3")):
+        run(d, "c%d" % i, "--network", "one")
+        assert networks_of(d, "c%d" % i)["one"]["IPAddress"] == want
+    refused(d, "no available IPv4 addresses on this network's address pools: one", "run", "--network", "one", "busybox", "true")
+    refused(d, "Address already in use", "run", "--network", "one", "--ip", "10.77.5.1", "busybox", "true")
+    assert "default via 10.77.9.9" in d.out("exec", "c0", "ip", "route")
+
+
+def test_internal_network(d):
+    d.docker("network", "create", "--internal", "--subnet", "10.77.0.0/24", "inner")
+    serve(d, "ca", "--network", "inner")
+    assert "default" not in d.out("exec", "ca", "ip", "route") and networks_of(d, "ca")["inner"]["Gateway"] == ""
+    assert reaches(d, "10.77.0.2", "--network", "inner")
+
+
+def test_config_only(d):
+    d.docker("network", "create", "--config-only", "--subnet", "10.77.0.0/24", "--label", "a=b", "template")
+    d.docker("network", "create", "--config-from", "template", "real")
+    n = inspect(d, "real")
+    assert n["ConfigFrom"] == {"Network": "template"} and n["IPAM"]["Config"][0]["Subnet"] == "10.77.0.0/24" and n["Labels"] == {"a": "b"}
+    assert inspect(d, "template")["ConfigOnly"] and inspect(d, "template")["Driver"] == "null"
+    refused(d, "configuration network \"template\" is in use", "network", "rm", "template")
+    refused(d, "configuration network \"nope\" does not exist", "network", "create", "--config-from", "nope", "x")
+    refused(d, "user specified configurations are not supported if the network depends on a configuration network",
+            "network", "create", "--config-from", "template", "--subnet", "10.90.0.0/24", "x")
+    d.docker("network", "rm", "real")
+
+
+def test_links_of_old(d):
+    run(d, "srv", "-e", "FOO=bar", "--expose", "80", "--expose", "81/udp")
+    out = d.out("run", "--rm", "--name", "lk", "--link", "srv:my-db", "--link", "srv", "busybox", "sh", "-c", "env; cat /etc/hosts")
+    ip = networks_of(d, "srv")["bridge"]["IPAddress"]
+    short = container(d, "srv")["Id"][:12]
+    for line in ("MY_DB_PORT=tcp://%s:80" % ip, "MY_DB_PORT_80_TCP_ADDR=" + ip, "MY_DB_PORT_81_UDP=udp://%s:81" % ip, "MY_DB_NAME=/lk/my-db",
+                 "MY_DB_ENV_FOO=bar", "SRV_NAME=/lk/srv", "%s\tmy-db %s srv" % (ip, short), "%s\tsrv %s" % (ip, short)):
+        assert line in out.splitlines(), out
+    run(d, "lk2", "--link", "srv:db")
+    assert container(d, "lk2")["HostConfig"]["Links"] == ["/srv:/lk2/db"]
+    refused(d, "could not get container for nope: No such container: nope", "create", "--link", "nope:x", "busybox")
+    d.docker("stop", "-t", "0", "srv")
+    refused(d, "Cannot link to a non running container: /srv AS /lk2/db", "restart", "-t", "0", "lk2")
+    d.docker("rm", "srv")
+    assert container(d, "lk2")["HostConfig"]["Links"] is None
+    d.docker("start", "lk2")
+
+
+def test_mac_addresses(d):
+    d.docker("network", "create", "one")
+    mac = "02:aa:bb:cc:dd:ee"
+    run(d, "ca", "--network", "one", "--mac-address", mac)
+    assert networks_of(d, "ca")["one"]["MacAddress"] == mac and d.out("exec", "ca", "cat", "/sys/class/net/eth0/address") == mac
+    status, answer = d.json("POST", "/v1.43/containers/create?name=cb", {"Image": "busybox", "MacAddress": mac, "Cmd": ["cat", "/sys/class/net/eth0/address"]})
+    assert status == 201 and answer["Warnings"] == []
+    assert d.out("start", "-a", "cb") == mac
+    status, answer = d.json("POST", "/v1.44/containers/create", {"Image": "busybox", "MacAddress": mac})
+    assert status == 201 and "deprecated" in answer["Warnings"][0]
+    status, answer = d.json("POST", "/containers/create", {
+        "Image": "busybox", "MacAddress": mac, "HostConfig": {"NetworkMode": "one"},
+        "NetworkingConfig": {"EndpointsConfig": {"one": {"MacAddress": "02:00:00:00:00:01"}}}})
+    assert status == 400 and answer["message"].startswith("the container-wide MAC address must match")
+    assert d.json("POST", "/containers/create", {"Image": "busybox", "MacAddress": "zz"})[0] == 400
+    status, answer = d.json("POST", "/containers/create", {"Image": "busybox", "MacAddress": mac, "HostConfig": {"NetworkMode": "host"}})
+    assert (status, answer["message"]) == (400, "conflicting options: mac-address and the network mode")
+
+
+def test_network_disabled(d):
+    status, _ = d.json("POST", "/containers/create?name=nd", {"Image": "busybox", "NetworkDisabled": True, "Cmd": ["ls", "/sys/class/net"]})
+    assert status == 201
+    assert d.out("start", "-a", "nd") == "lo"
+    assert container(d, "nd")["NetworkSettings"]["Networks"] == {}
+
+
+def test_docker_py(d):
+    client = sdk.DockerClient(base_url="unix://" + d.socket, timeout=60)
+    try:
+        pool = sdk.types.IPAMPool(subnet="10.77.0.0/24", gateway="10.77.0.254", aux_addresses={"x": "10.77.0.2"})
+        n = client.networks.create("one", driver="bridge", ipam=sdk.types.IPAMConfig(pool_configs=[pool]), labels={"k": "v"},
+                                   options={"com.docker.network.bridge.name": "mybr0"}, check_duplicate=True)
+        assert [m.name for m in client.networks.list(filters={"label": "k=v"})] == ["one"]
+        c = client.containers.run("busybox", "sleep 600", detach=True, name="ca", network="one")
+        n.reload()
+        assert [m.name for m in n.containers] == ["ca"] and n.attrs["Containers"][c.id]["IPv4Address"] == "10.77.0.1/24"
+        n.disconnect(c)
+        n.connect(c, ipv4_address="10.77.0.7", aliases=["db"])
+        c.reload()
+        assert c.attrs["NetworkSettings"]["Networks"]["one"]["IPAddress"] == "10.77.0.7"
+        with pytest.raises(sdk.errors.APIError) as e:
+            n.remove()
+        assert e.value.response.status_code == 403
+        c.remove(force=True)
+        assert client.networks.prune()["NetworksDeleted"] == ["one"]
+        with pytest.raises(sdk.errors.NotFound):
+            client.networks.get("one")
+    finally:
+        client.close()
+
+
+def test_events(d):
+    d.docker("network", "create", "one")
+    run(d, "ca", "--network", "one")
+    d.docker("network", "disconnect", "one", "ca")
+    d.docker("rm", "-f", "ca")
+    d.docker("network", "prune", "-f")
+
+    def told():  # a whole second must have passed: the client rounds "now" down
+        lines = d.out("events", "--since", "5m", "--until", "0s", "--filter", "type=network", "--format",
+                      "{{.Action}} {{.Actor.Attributes.name}} {{.Actor.Attributes.type}}").splitlines()
+        return [line.split(" <")[0] for line in lines[-5:]]
+    want = ["create one bridge", "connect one bridge", "disconnect one bridge", "destroy one bridge", "prune"]
+    assert until(lambda: told() == want), told()
+
+
+def test_the_daemons_options(fresh):
+    fresh.start("--ipv6", "--bip", "10.55.0.1/24", "--bip6", "fd00:55::1/64", "--default-address-pool", "base=10.66.0.0/16,size=24",
+                "--default-network-opt", "bridge=com.docker.network.driver.mtu=1300", "--host-gateway-ip", "10.99.0.1",
+                "--host-gateway-ip", "fd00:99::1")
+    fresh.load_busybox()
+    n = inspect(fresh, "bridge")
+    assert n["EnableIPv6"] and [c["Subnet"] for c in n["IPAM"]["Config"]] == ["10.55.0.0/24", "fd00:55::/64"]
+    out = fresh.out("run", "--rm", "--add-host", "gw:host-gateway", "busybox", "sh", "-c", "ip -o addr show eth0; cat /etc/hosts; ip -6 route")
+    assert "10.55.0.2/24" in out and "fd00:55::2/64" in out and "10.99.0.1\tgw" in out and "fd00:99::1\tgw" in out
+    assert "default via fd00:55::1" in out
+    fresh.docker("network", "create", "one")
+    n = inspect(fresh, "one")
+    assert n["IPAM"]["Config"] == [{"Subnet": "10.66.0.0/24", "Gateway": "10.66.0.1"}]
+    assert n["Options"] == {"com.docker.network.driver.mtu": "1300"}
+    assert fresh.out("run", "--rm", "--network", "one", "busybox", "cat", "/sys/class/net/eth0/mtu") == "1300"
+    fresh.docker("network", "create", "two")
+    assert inspect(fresh, "two")["IPAM"]["Config"][0]["Subnet"] == "10.66.1.0/24"
+    fresh.docker("network", "rm", "one", "two")
+
+
+def test_a_daemon_without_a_default_bridge(fresh):
+    fresh.start("-b", "none")
+    fresh.load_busybox()
+    assert set(fresh.out("network", "ls", "--format", "{{.Name}}").split()) == {"host", "none"}
+    fresh.docker("network", "create", "one")
+    assert fresh.out("run", "--rm", "--network", "one", "busybox", "echo", "hi") == "hi"
+    refused(fresh, "network bridge not found", "run", "--rm", "busybox", "true")
+    fresh.docker("network", "rm", "one")
