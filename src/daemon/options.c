@@ -343,6 +343,6 @@ void config_print_help(void)
 
         if (o->letter)
             snprintf(letter, sizeof(letter), "-%c, ", o->letter);
-        printf("  %s--%-18s %s\n", letter, o->name, o->help);
+        printf("  %s--%-21s %s\n", letter, o->name, o->help);
     }
 }
