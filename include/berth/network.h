@@ -116,7 +116,8 @@ endpoint *endpoint_on(const network *n, const endpoint *after);
 /* Chooses which of a container's endpoints its default routes go through: the highest GwPriority,
  * then the first name; never an internal one.  True when that changed: endpoint_route is due. */
 bool endpoints_choose_gateway(const char *container_id);
-void endpoints_rename(const char *container_id, const char *name);
+/* Its container has another name, and answers to these; both copied. */
+void endpoint_rename(endpoint *ep, const char *container_name, const json_strs *names);
 
 /* ---- for a job: these block, and may run on any thread ---- */
 /* Writes the endpoint down below exec_root, so that no later daemon takes its link for nobody's;
@@ -155,6 +156,7 @@ void endpoint_event(const endpoint *ep, const char *action);
 typedef struct network_hooks { /* any may be NULL */
     /* Its container runs with it, or ran with it before this daemon began. */
     void (*joined)(endpoint *ep, const char *netns_path);
+    void (*renamed)(endpoint *ep); /* endpoint_names are others now */
     void (*left)(endpoint *ep); /* it is about to go: of a container that ended, or disconnected */
 } network_hooks;
 void network_set_hooks(const network_hooks *hooks);         /* copied; NULL: none */

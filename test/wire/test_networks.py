@@ -232,3 +232,14 @@ def test_a_daemon_killed_while_networks_change(d):
     assert until(lambda: not d.links())
     d.docker("network", "rm", "one", "two")
     assert os.listdir(os.path.join(d.run, "endpoints")) == []
+
+
+def test_another_name(d):
+    d.docker("network", "create", "one")
+    run(d, "ca", "--network", "one")
+    d.docker("rename", "ca", "cb")
+    assert [c["Name"] for c in inspect(d, "one")["Containers"].values()] == ["cb"]
+    assert networks_of(d, "cb")["one"]["DNSNames"][0] == "cb"
+    d.kill9()
+    d.start()
+    assert [c["Name"] for c in inspect(d, "one")["Containers"].values()] == ["cb"]

@@ -72,11 +72,11 @@ err *links_decide(const host_config *h, arena *a, json_strs *ret)
                                     "links. This would result in undefined behavior");
     for (size_t i = 0; i < h->links.n; i++) {
         char *name, *alias;
-        container *child;
+        container *to;
 
         TRY(parse(h->links.v[i], a, &name, &alias));
-        TRY(resolve(name, &child));
-        json_strs_add(ret, a, arena_printf(a, "%s:%s", child->rec.id, alias));
+        TRY(resolve(name, &to));
+        json_strs_add(ret, a, arena_printf(a, "%s:%s", to->rec.id, alias));
     }
     return NULL;
 }
@@ -84,7 +84,7 @@ err *links_decide(const host_config *h, arena *a, json_strs *ret)
 /* ---- reads ---- */
 
 typedef struct link_end {
-    container *child;
+    container *to;
     const char *alias;
 } link_end;
 
@@ -94,9 +94,9 @@ static bool link_nth(const container *c, size_t i, link_end *ret)
     const char *text = c->rec.links.v[i], *colon = strchr(text, ':');
     auto_free char *id = colon ? xstrndup(text, (size_t)(colon - text)) : NULL;
 
-    ret->child = id ? registry_by_id(id) : NULL;
+    ret->to = id ? registry_by_id(id) : NULL;
     ret->alias = colon ? colon + 1 : "";
-    return ret->child != NULL;
+    return ret->to != NULL;
 }
 
 void links_describe(const container *c, arena *a, json_strs *ret)
@@ -107,7 +107,7 @@ void links_describe(const container *c, arena *a, json_strs *ret)
     for (size_t i = 0; i < c->rec.links.n; i++)
         if (link_nth(c, i, &l))
             json_strs_add(ret, a,
-                          arena_printf(a, "/%s:/%s/%s", l.child->rec.name, c->rec.name, l.alias));
+                          arena_printf(a, "/%s:/%s/%s", l.to->rec.name, c->rec.name, l.alias));
 }
 
 static const endpoint *on_bridge(const container *c)
@@ -126,12 +126,12 @@ err *links_check(const container *c)
     for (size_t i = 0; i < c->rec.links.n && networks_wished(c, "bridge"); i++) {
         if (!link_nth(c, i, &l))
             continue;
-        if (!l.child->state.running)
+        if (!l.to->state.running)
             return err_new(ERR_CONFLICT, "Cannot link to a non running container: /%s AS /%s/%s",
-                           l.child->rec.name, c->rec.name, l.alias);
-        if (!on_bridge(l.child))
+                           l.to->rec.name, c->rec.name, l.alias);
+        if (!on_bridge(l.to))
             return err_new(ERR_INVALID, "container %s not attached to default bridge network",
-                           l.child->rec.id);
+                           l.to->rec.id);
     }
     return NULL;
 }
@@ -139,10 +139,10 @@ err *links_check(const container *c)
 /* "172.17.0.2\tdb 7c0bbe5cd8b6 srv" */
 static char *hosts_line(const link_end *l, const char *ip)
 {
-    bool same = str_eq(l->alias, l->child->rec.name);
+    bool same = str_eq(l->alias, l->to->rec.name);
 
-    return xasprintf("%s\t%s %s%s%s", ip, l->alias, str_or(l->child->rec.config->hostname, ""),
-                     same ? "" : " ", same ? "" : l->child->rec.name);
+    return xasprintf("%s\t%s %s%s%s", ip, l->alias, str_or(l->to->rec.config->hostname, ""),
+                     same ? "" : " ", same ? "" : l->to->rec.name);
 }
 
 void links_hosts(const container *c, strv *ret_lines)
@@ -150,7 +150,7 @@ void links_hosts(const container *c, strv *ret_lines)
     link_end l;
 
     for (size_t i = 0; i < c->rec.links.n && networks_wished(c, "bridge"); i++) {
-        const endpoint *ep = link_nth(c, i, &l) ? on_bridge(l.child) : NULL;
+        const endpoint *ep = link_nth(c, i, &l) ? on_bridge(l.to) : NULL;
 
         if (ep) {
             auto_free char *line = hosts_line(&l, endpoint_ip(ep));
@@ -247,9 +247,9 @@ static void say_ranges(const char *prefix, const exposed *p, size_t n, const cha
     }
 }
 
-static void say_env_of(const char *prefix, const container *child, strv *env)
+static void say_env_of(const char *prefix, const container *to, strv *env)
 {
-    const json_strs *own = &child->rec.config->env;
+    const json_strs *own = &to->rec.config->env;
 
     for (size_t i = 0; i < own->n; i++)
         if (strchr(own->v[i], '=') && !str_starts(own->v[i], "HOME=") &&
@@ -260,9 +260,9 @@ static void say_env_of(const char *prefix, const container *child, strv *env)
 static void say_link(const container *c, const link_end *l, const char *ip, strv *env)
 {
     auto_free char *prefix = upper(l->alias);
-    size_t room = l->child->rec.config->exposed_ports.n;
+    size_t room = l->to->rec.config->exposed_ports.n;
     auto_free exposed *ports = xcalloc(room + 1, sizeof *ports);
-    size_t n = ports_of(l->child, ports, room);
+    size_t n = ports_of(l->to, ports, room);
 
     if (n > 0)
         strv_pushf(env, "%s_PORT=%s://%s:%d", prefix, ports->proto, ip, ports->number);
@@ -270,7 +270,7 @@ static void say_link(const container *c, const link_end *l, const char *ip, strv
     for (size_t i = 0; i < n; i++)
         say_port(prefix, &ports[i], ip, env);
     strv_pushf(env, "%s_NAME=/%s/%s", prefix, c->rec.name, l->alias);
-    say_env_of(prefix, l->child, env);
+    say_env_of(prefix, l->to, env);
 }
 
 void links_env(const container *c, strv *env)
@@ -278,7 +278,7 @@ void links_env(const container *c, strv *env)
     link_end l;
 
     for (size_t i = 0; i < c->rec.links.n && networks_wished(c, "bridge"); i++) {
-        const endpoint *ep = link_nth(c, i, &l) ? on_bridge(l.child) : NULL;
+        const endpoint *ep = link_nth(c, i, &l) ? on_bridge(l.to) : NULL;
 
         if (ep)
             say_link(c, &l, endpoint_ip(ep), env);

@@ -454,6 +454,28 @@ void networks_restore(container *c)
             e = join_one(c, i);
         err_log(e, "a running container's network is gone");
     }
+    networks_renamed(c); /* it may have got its name after they were written down */
+}
+
+/* ---- another name ---- */
+
+static void name_anew(container *c, endpoint *ep)
+{
+    const network *n = endpoint_network(ep);
+    const endpoint_settings *wish =
+        json_mapof_get(&c->rec.networks, &endpoint_settings_json, network_name(n));
+    auto_arena *a = arena_new();
+    json_strs names = {0};
+
+    if (wish)
+        names_on(c, n, wish, a, &names);
+    endpoint_rename(ep, c->rec.name, &names);
+}
+
+void networks_renamed(container *c)
+{
+    for (size_t i = 0; i < c->n_endpoints; i++)
+        name_anew(c, c->endpoints[i]);
 }
 
 /* ---- jobs ---- */

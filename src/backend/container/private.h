@@ -155,6 +155,7 @@ void networks_detach(endpoint *const *eps, size_t n);
 void networks_told_start(container *c); /* events, and who serves names */
 void networks_named(container *c);      /* the latter alone */
 void networks_told_end(container *c);
+void networks_renamed(container *c); /* its endpoints answer to its new name */
 void networks_describe(const container *c, arena *a, json_mapof *ret);
 /* For /etc/hosts: the addresses in the order of networks. */
 void networks_addresses(const container *c, strv *ret_ips);

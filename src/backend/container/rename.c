@@ -33,6 +33,7 @@ static void on_written(void *arg, err *e)
     } else {
         auto_free char *slashed = xasprintf("/%s", r->before);
 
+        networks_renamed(r->c);
         container_event(r->c, "rename", "oldName", slashed, NULL);
     }
     renaming_end(r, e);

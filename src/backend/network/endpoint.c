@@ -314,12 +314,20 @@ endpoint *endpoint_on(const network *n, const endpoint *after)
     return NULL;
 }
 
-void endpoints_rename(const char *container_id, const char *name)
+void endpoint_rename(endpoint *ep, const char *container_name, const json_strs *names)
 {
-    for (endpoint *ep = endpoint_of(container_id, NULL); ep; ep = endpoint_of(container_id, ep)) {
-        free(ep->name);
-        ep->name = xstrdup(name);
-    }
+    arena *before = ep->arena;
+    json_strs links = ep->links;
+
+    ep->arena = arena_new();
+    ep->names = ep->links = (json_strs){0};
+    copy_strs(&ep->names, ep->arena, names);
+    copy_strs(&ep->links, ep->arena, &links);
+    free(ep->name);
+    ep->name = xstrdup(container_name);
+    arena_free(before);
+    if (ep->joined && hook.renamed)
+        hook.renamed(ep);
 }
 
 void endpoints_free(void)
