@@ -5,6 +5,7 @@
 #define BERTH_ROOTFS_H
 
 #include <berth/err.h>
+#include <stdbool.h>
 
 /* Once, at start: the read-only layer above every image that holds real directories and files where
  * the runtime mounts (/dev, /proc, /sys, /etc/hosts, ...), so that no link of an image leads a
@@ -15,6 +16,9 @@ const char *rootfs_init_layer(void);
 must_check err *rootfs_prepare(const char *container_dir);
 /* lowers: topmost first, NULL-terminated; the init layer is put on top here. */
 must_check err *rootfs_mount(const char *const *lowers, const char *container_dir);
+/* The same read-only and mounted nowhere: it is there as long as the descriptor.  with_init: as a
+ * container sees it; without: the image alone. */
+must_check err *rootfs_open(const char *const *lowers, bool with_init, int *ret_fd);
 must_check err *rootfs_unmount(const char *merged); /* nothing mounted is success */
 
 #endif

@@ -33,11 +33,13 @@ must_check err *spec_host_init(const char *seccomp_profile_path /* NULL: the pac
 void spec_host_done(void);
 bool spec_has_seccomp(void);
 
-typedef struct spec_bind { /* one -v of a host path, already parsed and checked */
+typedef struct spec_bind { /* one mount point, checked, its source ready */
     const char *source, *destination;
+    const char *tmpfs;       /* not NULL: a tmpfs with these options instead; no source */
     const char *propagation; /* "rprivate" when NULL or "" */
     bool readonly;
-    bool recursive; /* rbind */
+    bool recursive;     /* rbind */
+    bool deep_readonly; /* readonly holds for the mounts below as well */
 } spec_bind;
 
 typedef struct spec_input {

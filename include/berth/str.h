@@ -18,6 +18,7 @@ void strv_pushf(strv *s, const char *fmt, ...) __attribute__((format(printf, 2, 
 void strv_add(strv *s, ...) __attribute__((sentinel)); /* several, ended by NULL */
 void strv_pop(strv *s);                                /* drops the last one */
 bool strv_has(const strv *s, const char *item);
+void strv_take_out(strv *s, const char *item); /* every one that equals it */
 void strv_done(strv *s);
 /* Split at every sep; empty items are kept; "" gives no item. */
 void strv_split(strv *s, const char *text, char sep);

@@ -58,6 +58,21 @@ bool strv_has(const strv *s, const char *item)
     return false;
 }
 
+void strv_take_out(strv *s, const char *item)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < s->n; i++) {
+        if (str_eq(s->v[i], item))
+            free(s->v[i]);
+        else
+            s->v[kept++] = s->v[i];
+    }
+    s->n = kept;
+    if (s->v)
+        s->v[kept] = NULL;
+}
+
 void strv_done(strv *s)
 {
     for (size_t i = 0; i < s->n; i++)

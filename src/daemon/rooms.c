@@ -17,6 +17,7 @@
 #include <berth/system.h>
 #include <berth/timefmt.h>
 #include <berth/tree.h>
+#include <berth/volume.h>
 #include "../routes/routes.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -145,6 +146,7 @@ void rooms_set_routes(void)
                                    image_routes,
                                    network_routes,
                                    system_routes,
+                                   volume_routes,
                                    the_daemon.now->debug ? debug_routes : NULL,
                                    NULL};
 
@@ -201,6 +203,11 @@ static err *network_up(void)
 static err *images_up(void)
 {
     return images_init(the_daemon.c->data_root, kept.store_rebuilt);
+}
+
+static err *volumes_up(void)
+{
+    return volumes_init(the_daemon.c->data_root, kept.store_rebuilt);
 }
 
 static char *find_init(const config *c)
@@ -278,6 +285,7 @@ static const struct room {
     {"store", store_up, NULL},
     {"network", network_up, network_done},
     {"images", images_up, images_done},
+    {"volumes", volumes_up, volumes_done},
     {"containers", containers_up, containers_down},
     {"system", system_up, system_done},
     {"default runtime", runtimes_known, NULL},

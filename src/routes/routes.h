@@ -18,6 +18,6 @@ container *route_container(request *r);
 must_check err *route_tty_size(request *r, unsigned *ret_rows, unsigned *ret_cols);
 
 extern const route container_routes[], container_change_routes[], exec_routes[], image_routes[],
-    network_routes[], system_routes[], debug_routes[];
+    network_routes[], system_routes[], debug_routes[], volume_routes[];
 
 #endif

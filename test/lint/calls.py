@@ -12,6 +12,8 @@ ALLOWED = {
     "open_socket": "connecting to a unix socket does not wait",
     "wire_link_receive": "MSG_DONTWAIT",
     "await_probe": "at start, or in a job", "end_probe": "its output has ended, so it has",
+    "sync_directory": "called by volume_make, on a worker", "path_unmount": "called by jobs and at start",
+    "address_resolve": "called by volume_options_mount, on a worker: the server of a network file system",
     "staged_publish": "called by jobs alone",
     "listener_tcp": "at start: names of addresses to listen on",
     "resolve": "of the load generator, before its loop", "endpoint_resolve": "of the load generator, before its loop",

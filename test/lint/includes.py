@@ -16,8 +16,8 @@ OFFERS = {
     "backend/logs": ["logs"],
     "backend/image": ["image", "reference", "rootfs", "untar"],
     "backend/network": ["netfiles", "netns", "network"],
-    "backend/volume": [],
-    "backend/container": ["container"],
+    "backend/volume": ["volume"],
+    "backend/container": ["container", "container_mounts"],
     "backend/exec": ["exec"],
     "backend/system": ["system"],
 }

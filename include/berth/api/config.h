@@ -3,6 +3,7 @@
 #ifndef BERTH_API_CONFIG_H
 #define BERTH_API_CONFIG_H
 
+#include <berth/api/mount.h>
 #include <berth/json.h>
 
 #define HEALTHCHECK(F, T)                                              \
@@ -155,7 +156,7 @@ JSON_DECLARE(ulimit, ULIMIT)
     F(T, INT, cpu_percent, "CpuPercent", 0)                                             \
     F(T, INT, io_maximum_iops, "IOMaximumIOps", 0)                                      \
     F(T, INT, io_maximum_bandwidth, "IOMaximumBandwidth", 0)                            \
-    F(T, RAW, mounts, "Mounts", OMIT_EMPTY)                                             \
+    F(T, OBJS(mount_wish), mounts, "Mounts", OMIT_EMPTY)                                \
     F(T, STRS, masked_paths, "MaskedPaths", SINCE(38))                                  \
     F(T, STRS, readonly_paths, "ReadonlyPaths", SINCE(38))                              \
     F(T, OPT_BOOL, init, "Init", OMIT_UNSET)

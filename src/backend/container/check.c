@@ -30,7 +30,6 @@ static err *lists_supported(const host_config *h)
         const char *field;
     } lists[] = {
         {h->port_bindings.n, "HostConfig.PortBindings"},
-        {h->volumes_from.n, "HostConfig.VolumesFrom"},
         {h->storage_opt.n, "HostConfig.StorageOpt"},
         {h->blkio_weight_device.n, "HostConfig.BlkioWeightDevice"},
         {h->blkio_read_bps.n, "HostConfig.BlkioDeviceReadBps"},
@@ -43,8 +42,6 @@ static err *lists_supported(const host_config *h)
     for (size_t i = 0; i < COUNT(lists); i++)
         if (lists[i].n)
             return unsupported(lists[i].field);
-    if (h->mounts.text && !str_eq(h->mounts.text, "[]"))
-        return unsupported("HostConfig.Mounts");
     return NULL;
 }
 
@@ -92,8 +89,6 @@ static err *modes_supported(const host_config *h)
     if (!str_empty(h->isolation) && !str_eq(h->isolation, "default"))
         return err_new(ERR_INVALID, "invalid isolation: \"%s\" is not supported on linux",
                        h->isolation);
-    if (!str_empty(h->volume_driver) && !str_eq(h->volume_driver, "local"))
-        return unsupported("HostConfig.VolumeDriver");
     if (!str_empty(h->cgroup))
         return unsupported("HostConfig.Cgroup");
     return NULL;
@@ -148,8 +143,6 @@ static err *config_supported(const container_config *k)
 
     if (k->healthcheck && k->healthcheck->test.n && !str_eq(k->healthcheck->test.v[0], "NONE"))
         return unsupported("Healthcheck");
-    if (k->volumes.n)
-        return unsupported("Volumes");
     if (!str_empty(k->stop_signal))
         TRY(signal_parse(k->stop_signal, &signo));
     for (size_t i = 0; i < k->env.n; i++)
@@ -172,16 +165,6 @@ err *config_check(const container_create_opts *o, strv *warnings)
     TRY(log_check(h));
     TRY(netfiles_check(&dns, &h->extra_hosts));
     TRY(netfiles_check_hostname(o->config->hostname, o->config->domainname));
-    for (size_t i = 0; i < h->binds.n; i++) {
-        bind_spec b, before;
-
-        TRY(bind_parse(h->binds.v[i], a, &b));
-        for (size_t k = 0; k < i; k++) {
-            TRY(bind_parse(h->binds.v[k], a, &before));
-            if (str_eq(before.destination, b.destination))
-                return err_new(ERR_INVALID, "Duplicate mount point: %s", b.destination);
-        }
-    }
     if (!str_empty(h->runtime) && !runtime_find(h->runtime))
         return err_new(ERR_INVALID, "unknown or invalid runtime name: %s", h->runtime);
     return spec_validate(o->config, h, warnings);

@@ -15,7 +15,7 @@ enum { NAME_TRIES = 6 };
 
 typedef struct creation {
     container *c; /* referenced; in the registry from the start, so that its name is taken */
-    strv warnings;
+    strv warnings, lowers;
     container_created *done;
     void *arg;
 } creation;
@@ -24,13 +24,37 @@ static err *job_make(void *st)
 {
     creation *cr = st;
 
+    TRY(mounts_check_sources(cr->c));
     TRY(tree_make(cr->c->dir, 0710));
-    return rootfs_prepare(cr->c->dir);
+    TRY(rootfs_prepare(cr->c->dir));
+    return mounts_make(cr->c);
 }
 
 static err *job_unmake(void *st)
 {
     return tree_remove(((creation *)st)->c->dir);
+}
+
+static bool fills_volumes(void *st)
+{
+    return mounts_want_root(((creation *)st)->c);
+}
+
+static void call_use(void *st, flow *f)
+{
+    mounts_use(((creation *)st)->c, f);
+}
+
+static void call_unuse(void *st, flow *f)
+{
+    mounts_unuse(((creation *)st)->c, f);
+}
+
+static err *job_fill(void *st)
+{
+    creation *cr = st;
+
+    return mounts_fill(cr->c, (const char *const *)cr->lowers.v);
 }
 
 static void on_recorded(void *arg, err *e)
@@ -42,12 +66,14 @@ static void call_record(void *st, flow *f)
 {
     store_batch *b = store_batch_new();
 
+    mounts_save(((creation *)st)->c, b);
     container_save(((creation *)st)->c, b);
     store_commit(b, on_recorded, f);
 }
 
 static err *now_announce(void *st)
 {
+    mounts_made(((creation *)st)->c);
     container_event(((creation *)st)->c, "create", NULL);
     return NULL;
 }
@@ -60,11 +86,15 @@ static void creation_free(void *st)
         return;
     container_unref(cr->c);
     strv_done(&cr->warnings);
+    strv_done(&cr->lowers);
     free(cr);
 }
 
 static const flow_step create_steps[] = {
     {"make directories", JOB(job_make), JOB(job_unmake)},
+    {"use volumes", CALL(call_use), CALL(call_unuse), .when = fills_volumes},
+    {"fill volumes", SLOW_JOB(job_fill), .when = fills_volumes},
+    {"leave volumes", CALL(call_unuse), .when = fills_volumes},
     {"record", CALL(call_record)},
     {"announce", NOW(now_announce)},
     {0},
@@ -77,6 +107,7 @@ static void on_created(void *arg, void *st, err *e)
 
     (void)arg;
     if (e) {
+        mounts_give_up(cr->c);
         image_release(cr->c->image, cr->c->rec.id);
         registry_remove(cr->c);
     }
@@ -160,7 +191,11 @@ static err *prepare(const container_create_opts *o, arena *a, creation *cr)
     rec.name = name;
     rec.image_id = (char *)image_id(img);
     rec.image_arch = image_config_of(img)->architecture;
+    TRY(mounts_plan(o, id, a, &rec.mount_points));
     cr->c = container_new(&rec);
+    mounts_bind(cr->c);
+    mounts_mark_new(cr->c);
+    image_layer_dirs(img, &cr->lowers);
     cr->c->image = image_ref(img);
     image_hold(img, id);
     return NULL;

@@ -45,9 +45,15 @@ static err *job_give_back(void *st)
 
     networks_detach(t->c->endpoints, t->c->n_endpoints);
     err_log(netns_remove(t->netns), "network namespace of an ended container is left");
+    err_log(mounts_unpin(t->c->rec.id), "a mount of an ended container is left");
     err_log(rootfs_unmount(t->rootfs), "root file system of an ended container is left mounted");
     err_log(tree_remove(t->c->run_dir), "run directory of an ended container is left");
     return NULL;
+}
+
+static void call_unuse(void *st, flow *f)
+{
+    mounts_unuse(((teardown *)st)->c, f);
 }
 
 static err *now_forget_run(void *st)
@@ -75,6 +81,7 @@ static void teardown_free(void *st)
 static const flow_step teardown_steps[] = {
     {"runtime delete", CALL(call_runtime_delete)},
     {"give back", JOB(job_give_back)},
+    {"leave volumes", CALL(call_unuse)},
     {"forget", NOW(now_forget_run)},
     {0},
 };
@@ -161,6 +168,7 @@ static void tell(container *c)
     if (c->state.oom_killed)
         container_event(c, "oom", NULL);
     networks_told_end(c);
+    mounts_told_end(c);
     container_event(c, "die", "execDuration", ran, "exitCode", code, NULL);
 }
 

@@ -58,27 +58,6 @@ static const char *path_and_args(const container_config *k, arena *a, json_strs 
     return path ? path : "";
 }
 
-static void mounts_of(const container *c, arena *a, json_list *ret)
-{
-    for (size_t i = 0; i < c->rec.host->binds.n; i++) {
-        mount_point *m;
-        bind_spec b;
-        err *e = bind_parse(c->rec.host->binds.v[i], a, &b);
-
-        if (e) { /* it was checked at create */
-            err_free(e);
-            continue;
-        }
-        m = json_list_add(ret, a, &mount_point_json);
-        *m = (mount_point){.type = "bind",
-                           .source = b.source,
-                           .destination = b.destination,
-                           .mode = b.mode,
-                           .rw = !b.readonly,
-                           .propagation = b.propagation ? b.propagation : "rprivate"};
-    }
-}
-
 static void network_settings_of(const container *c, arena *a, network_settings *ret)
 {
     auto_free char *netns = container_netns_path(c);
@@ -151,7 +130,7 @@ void container_inspected(container *c, arena *a, container_inspect *ret)
     *ret->host_config = *c->rec.host;
     links_describe(c, a, &ret->host_config->links);
     graph_of(c, a, &ret->graph_driver);
-    mounts_of(c, a, &ret->mounts);
+    mounts_describe(c, true, a, &ret->mounts);
     ret->config = c->rec.config;
     network_settings_of(c, a, &ret->network_settings);
 }
@@ -202,7 +181,7 @@ void container_summarize(container *c, arena *a, container_summary *ret)
     ret->host_config.network_mode = c->rec.host->network_mode;
     ret->host_config.annotations = c->rec.host->annotations;
     networks_describe(c, a, &ret->network_settings.networks);
-    mounts_of(c, a, &ret->mounts);
+    mounts_describe(c, false, a, &ret->mounts);
 }
 
 /* ---- list ---- */
@@ -288,19 +267,6 @@ static bool network_matches(const container *c, const filters *f)
     return false;
 }
 
-static bool volume_matches(const container *c, const filters *f, arena *a)
-{
-    json_list mounts = {0};
-
-    if (!filters_has(f, "volume"))
-        return true;
-    mounts_of(c, a, &mounts);
-    for (size_t i = 0; i < mounts.n; i++)
-        if (filters_match_exact(f, "volume", JSON_AT(mounts, mount_point, i)->destination))
-            return true;
-    return false;
-}
-
 static bool expose_matches(const container *c, const filters *f)
 {
     if (!filters_has(f, "expose"))
@@ -316,13 +282,13 @@ static bool expose_matches(const container *c, const filters *f)
     return false;
 }
 
-static bool matches(const container *c, const filters *f, arena *a)
+static bool matches(const container *c, const filters *f)
 {
     return filters_match_regex(f, "id", c->rec.id) && name_matches(c, f) &&
            filters_match_exact(f, "status", status_of(c)) &&
            filters_match_exact(f, "health", "none") &&
            filters_match_labels(f, "label", &c->rec.config->labels) && exited_matches(c, f) &&
-           ancestor_matches(c, f) && network_matches(c, f) && volume_matches(c, f, a) &&
+           ancestor_matches(c, f) && network_matches(c, f) && mounts_match(c, f) &&
            expose_matches(c, f) && !filters_has(f, "publish") &&
            (!filters_has(f, "is-task") || !filters_match_exact(f, "is-task", "true"));
 }
@@ -355,7 +321,7 @@ err *containers_list(const filters *f, bool all, int64_t limit, arena *a, contai
                 before = NULL;
             continue;
         }
-        if ((all || c->state.running) && matches(c, f, a))
+        if ((all || c->state.running) && matches(c, f))
             (*ret_list)[n++] = c;
     }
     *ret_n = n;

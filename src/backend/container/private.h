@@ -2,6 +2,7 @@
 #ifndef BERTH_CONTAINER_PRIVATE_H
 #define BERTH_CONTAINER_PRIVATE_H
 
+#include "mounts.h"
 #include <berth/child.h>
 #include <berth/container.h>
 #include <berth/image.h>
@@ -22,7 +23,8 @@
     F(T, OBJP(container_config), config, "Config", 0)       \
     F(T, OBJP(host_config), host, "HostConfig", 0)          \
     F(T, MAPOF(endpoint_settings), networks, "Networks", 0) \
-    F(T, STRS, links, "Links", OMIT_EMPTY)
+    F(T, STRS, links, "Links", OMIT_EMPTY)                  \
+    F(T, OBJS(mount_record), mount_points, "MountPoints", 0)
 JSON_DECLARE(container_record, CONTAINER_RECORD)
 
 /* What changes as it lives (table "container_state"). */
@@ -54,9 +56,11 @@ struct container {
     const runtime *runtime;
     image *image; /* held; NULL when it is gone (only its layers matter then) */
 
-    monitor *monitor;      /* while it runs */
-    arena *networks_arena; /* of rec.networks once they were changed */
-    endpoint **endpoints;  /* on its networks while it runs */
+    struct volume **volumes; /* of each mount point, held; NULL where there is none */
+    bool *marks;             /* of each: what its creation or removal is at */
+    monitor *monitor;        /* while it runs */
+    arena *networks_arena;   /* of rec.networks once they were changed */
+    endpoint **endpoints;    /* on its networks while it runs */
     size_t n_endpoints;
     bool dirty; /* something of a run may be left: teardown is due */
     bool removing, removed;
@@ -180,14 +184,6 @@ must_check err *links_check(const container *c); /* for start: all of them run *
 void links_describe(const container *c, arena *a, json_strs *ret);
 void links_hosts(const container *c, strv *ret_lines);
 void links_env(const container *c, strv *env);
-
-/* ---- binds.c ---- */
-typedef struct bind_spec {
-    char *source, *destination, *mode, *propagation;
-    bool readonly, recursive;
-} bind_spec;
-/* "src:dst[:options]"; ERR_INVALID in dockerd's words.  Strings in a. */
-must_check err *bind_parse(const char *text, arena *a, bind_spec *ret);
 
 /* ---- wait.c ---- */
 void waits_exited(container *c);

@@ -7,6 +7,7 @@
 #include <berth/log.h>
 #include <berth/mem.h>
 #include <berth/str.h>
+#include <berth/volume.h>
 #include <assert.h>
 #include <ctype.h>
 #include <stdlib.h>
@@ -53,6 +54,10 @@ void container_unref(container *c)
     assert(!c->op && !c->ops_first && !c->waits && !c->clients);
     monitor_free(c->monitor);
     image_unref(c->image);
+    for (size_t i = 0; c->volumes && i < c->rec.mount_points.n; i++)
+        volume_unref(c->volumes[i]);
+    free(c->volumes);
+    free(c->marks);
     free(c->endpoints);
     arena_free(c->networks_arena);
     free(c->error);

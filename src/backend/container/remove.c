@@ -15,6 +15,7 @@ enum { KILL_WAIT_MS = 10 * 1000 };
 
 typedef struct removal {
     container *c; /* referenced */
+    bool volumes; /* its anonymous ones go too */
     container_done *done;
     void *arg;
     flow *flow;
@@ -78,11 +79,42 @@ static void call_teardown(void *st, flow *f)
     container_teardown(((removal *)st)->c, on_resume, f);
 }
 
+static err *now_choose_volumes(void *st)
+{
+    removal *r = st;
+
+    if (r->volumes)
+        mounts_leave(r->c);
+    return NULL;
+}
+
+static err *now_keep_volumes(void *st)
+{
+    mounts_stay(((removal *)st)->c);
+    return NULL;
+}
+
+static bool has_volumes(void *st)
+{
+    return mounts_has_leaving(((removal *)st)->c);
+}
+
+static err *job_set_volumes_aside(void *st)
+{
+    return mounts_set_aside(((removal *)st)->c);
+}
+
+static err *job_put_volumes_back(void *st)
+{
+    return mounts_put_back(((removal *)st)->c);
+}
+
 static void call_forget(void *st, flow *f)
 {
     removal *r = st;
     store_batch *b = store_batch_new();
 
+    mounts_forget(r->c, b);
     store_delete(b, "containers", r->c->rec.id);
     store_delete(b, "container_state", r->c->rec.id);
     store_commit(b, on_resume, f);
@@ -102,6 +134,7 @@ static err *job_remove_files(void *st)
     removal *r = st;
 
     err_log(tree_remove(r->c->dir), "files of a removed container are left");
+    mounts_erase(r->c);
     return NULL;
 }
 
@@ -110,6 +143,8 @@ static err *now_announce(void *st)
     container *c = ((removal *)st)->c;
 
     image_release(c->image, c->rec.id);
+    mounts_release(c);
+    mounts_left(c);
     if (container_hook.removed)
         container_hook.removed(c);
     container_event(c, "destroy", NULL);
@@ -131,6 +166,9 @@ static void removal_free(void *st)
 static const flow_step remove_steps[] = {
     {"kill", CALL(call_kill), .when = is_running},
     {"teardown", CALL(call_teardown)},
+    {"choose volumes", NOW(now_choose_volumes), NOW(now_keep_volumes)},
+    {"set volumes aside", JOB(job_set_volumes_aside), JOB(job_put_volumes_back),
+     .when = has_volumes},
     {"forget", CALL(call_forget)},
     {"unlist", NOW(now_unlist)},
     {"remove files", SLOW_JOB(job_remove_files)},
@@ -182,8 +220,6 @@ void container_remove(container *c, bool force, bool volumes, container_done *do
     err *e = may_remove(c, force);
     removal *r;
 
-    (void)volumes; /* anonymous volumes go with their container; there are none but through the
-                      volume room */
     if (e) {
         container_refuse(e, done, arg);
         return;
@@ -192,6 +228,6 @@ void container_remove(container *c, bool force, bool volumes, container_done *do
     if (c->state.running) /* an operation that waits for it to stop must not hold us up */
         err_log(container_kill(c, "SIGKILL"), "container could not be killed");
     r = new0(removal);
-    *r = (removal){.c = container_ref(c), .done = done, .arg = arg};
+    *r = (removal){.c = container_ref(c), .volumes = volumes, .done = done, .arg = arg};
     op_begin(c, "remove", remove_begin, r);
 }

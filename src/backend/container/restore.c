@@ -11,6 +11,7 @@
 #include <berth/mem.h>
 #include <berth/str.h>
 #include <berth/tree.h>
+#include <berth/volume.h>
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,7 @@ static err *load_record(void *arg, const char *key, const char *body)
         image_ref(c->image);
         image_hold(c->image, c->rec.id);
     }
+    mounts_bind(c);
     registry_add(c);
     container_unref(c);
     return NULL;
@@ -89,6 +91,11 @@ static bool is_running_by_id(const char *id)
     return c && c->state.running;
 }
 
+static bool is_known_by_id(const char *id)
+{
+    return registry_by_id(id) != NULL;
+}
+
 err *containers_init(const containers_opts *opts)
 {
     auto_free char *data = xasprintf("%s/containers", opts->data_root),
@@ -100,6 +107,7 @@ err *containers_init(const containers_opts *opts)
     TRY(store_each("containers", load_record, NULL));
     TRY(store_each("container_state", load_state, NULL));
     images_set_running_hook(is_running_by_id);
+    mounts_sweep(is_known_by_id);
     return sweep_directories(opts->data_root);
 }
 
@@ -134,6 +142,7 @@ static void one_less(restoring *r)
 {
     if (--r->left)
         return;
+    volumes_settle();
     r->sweep = network_sweep_plan(keeps_network, NULL);
     job_begin("restore.sweep", job_sweep, r, on_swept);
 }
@@ -146,6 +155,7 @@ static void goes_on(container *c, const monitor_started *state)
     c->state.pid = state->pid;
     c->state.started_ns = state->started_ns;
     networks_restore(c);
+    mounts_use_again(c);
     c->dirty = true;
     networks_named(c);
     log_info("container runs on", "id", c->rec.id, "pid", c->state.pid);

@@ -27,9 +27,10 @@ typedef struct starting {
     container *c; /* referenced */
     arena *arena;
     strv lowers, env, argv, warnings;
-    bind_spec *binds;
+    spec_bind *binds;
     size_t n_binds;
-    char *netns; /* NULL: the host's */
+    strv image_lowers; /* of each mount point */
+    char *netns;       /* NULL: the host's */
     bool own_netns;
     char *joined_dir; /* container mode: whose hosts, hostname and resolv.conf are used */
     char *hosts, *resolv, *hostname;
@@ -68,24 +69,11 @@ static err *write_file(const starting *s, const char *name, const char *text)
     return text ? file_write(path, text, strlen(text), 0644) : NULL;
 }
 
-/* A missing host directory is made, as dockerd does for -v. */
-static err *bind_source(const bind_spec *b)
-{
-    struct stat st;
-
-    if (stat(b->source, &st) == 0)
-        return NULL;
-    if (errno != ENOENT)
-        return err_errno(errno, "stat %s", b->source);
-    return tree_make(b->source, 0755);
-}
-
 static err *write_spec(starting *s)
 {
     auto_free char *config = xasprintf("%s/config.json", s->c->run_dir);
     auto_free char *hosts = NULL, *resolv = NULL, *hostname = NULL, *cgroup = NULL;
     auto_close int root = open(s->c->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    spec_bind *binds = arena_alloc(s->arena, (s->n_binds + 1) * sizeof(*binds));
     const char *dir = s->joined_dir ? s->joined_dir : s->c->dir;
     const host_config *h = s->c->rec.host;
     auto_buf text = {0};
@@ -98,7 +86,7 @@ static err *write_spec(starting *s)
                      .env = (const char *const *)s->env.v,
                      .argv = (const char *const *)s->argv.v,
                      .user = &user,
-                     .binds = binds,
+                     .binds = s->binds,
                      .n_binds = s->n_binds,
                      .netns_path = s->netns,
                      .seccomp_bpf = s->seccomp_bpf};
@@ -107,9 +95,6 @@ static err *write_spec(starting *s)
         return err_errno(errno, "open %s", s->c->rootfs);
     TRY(spec_user_resolve(root, str_or(s->c->rec.config->user, ""), &h->group_add, s->arena,
                           &user));
-    for (size_t i = 0; i < s->n_binds; i++)
-        binds[i] = (spec_bind){s->binds[i].source, s->binds[i].destination, s->binds[i].propagation,
-                               s->binds[i].readonly, s->binds[i].recursive};
     in.hosts_path = hosts = xasprintf("%s/hosts", dir);
     in.resolv_conf_path = resolv = xasprintf("%s/resolv.conf", dir);
     in.hostname_path = hostname = xasprintf("%s/hostname", dir);
@@ -124,8 +109,7 @@ static err *job_bundle(void *st)
 {
     starting *s = st;
 
-    for (size_t i = 0; i < s->n_binds; i++)
-        TRY(bind_source(&s->binds[i]));
+    TRY(mounts_prepare(s->c, &s->image_lowers, s->arena, &s->binds, &s->n_binds));
     if (!s->joined_dir) {
         TRY(write_file(s, "hosts", s->hosts));
         TRY(write_file(s, "resolv.conf", s->resolv));
@@ -224,6 +208,7 @@ static err *now_announce(void *st)
     if (!((starting *)st)->seccomp_bpf)
         filter_learn(c);
     networks_told_start(c);
+    mounts_told_start(c);
     container_event(c, "start", NULL);
     return NULL;
 }
@@ -238,6 +223,11 @@ static void call_undo(void *st, flow *f)
     container_teardown(((starting *)st)->c, on_undone, f);
 }
 
+static void call_use_volumes(void *st, flow *f)
+{
+    mounts_use(((starting *)st)->c, f);
+}
+
 static void starting_free(void *st)
 {
     starting *s = st;
@@ -246,6 +236,7 @@ static void starting_free(void *st)
         return;
     container_unref(s->c);
     strv_done(&s->lowers);
+    strv_done(&s->image_lowers);
     strv_done(&s->env);
     strv_done(&s->argv);
     strv_done(&s->warnings);
@@ -260,6 +251,7 @@ static void starting_free(void *st)
 
 static const flow_step start_steps[] = {
     {"mount the root", JOB(job_mount), CALL(call_undo)},
+    {"use volumes", CALL(call_use_volumes)},
     {"network", JOB(job_network)},
     {"bundle", JOB(job_bundle)},
     {"monitor", CALL(call_monitor)},
@@ -436,9 +428,7 @@ static err *plan(starting *s)
         strv_push(&s->argv, k->entrypoint.v[i]);
     for (size_t i = 0; i < k->cmd.n; i++)
         strv_push(&s->argv, k->cmd.v[i]);
-    s->binds = arena_alloc(s->arena, (h->binds.n + 1) * sizeof(*s->binds));
-    for (; s->n_binds < h->binds.n; s->n_binds++)
-        TRY(bind_parse(h->binds.v[s->n_binds], s->arena, &s->binds[s->n_binds]));
+    mounts_lowers(c, &s->image_lowers);
     console_size_parse(&h->console_size, &s->rows, &s->cols);
     TRY(plan_network(s));
     return plan_files(s);

@@ -1,6 +1,8 @@
 /* rootfs.c - overlay through the mount API of descriptors.  Everything here blocks; any thread. */
 #include <berth/mem.h>
+#include <berth/buf.h>
 #include <berth/rootfs.h>
+#include <berth/str.h>
 #include <berth/tree.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -94,30 +96,65 @@ static err *fs_error(int fs, int errnum, const char *what)
     return err_errno(errnum, "%s: %s", what, line[1] == ' ' ? line + 2 : line);
 }
 
-static err *add_lowers(int fs, const char *const *lowers)
+static err *add_lowers(int fs, const strv *dirs)
 {
-    if (fs_set(fs, FSCONFIG_SET_STRING, "lowerdir+", init_layer) < 0)
-        return fs_error(fs, errno, "overlay: add a layer");
-    for (; *lowers; lowers++)
-        if (fs_set(fs, FSCONFIG_SET_STRING, "lowerdir+", *lowers) < 0)
+    for (size_t i = 0; i < dirs->n; i++)
+        if (fs_set(fs, FSCONFIG_SET_STRING, "lowerdir+", dirs->v[i]) < 0)
             return fs_error(fs, errno, "overlay: add a layer");
     return NULL;
 }
 
 /* Kernels before 6.5 take all layers in one string. */
-static err *set_lowers(int fs, const char *const *lowers)
+static err *set_lowers(int fs, const strv *dirs)
 {
-    auto_free char *all = xstrdup(init_layer);
+    auto_buf all = {0};
 
-    for (; *lowers; lowers++) {
-        char *longer = xasprintf("%s:%s", all, *lowers);
-
-        free(all);
-        all = longer;
-    }
-    if (fs_set(fs, FSCONFIG_SET_STRING, "lowerdir", all) < 0)
+    for (size_t i = 0; i < dirs->n; i++)
+        buf_printf(&all, "%s%s", i ? ":" : "", dirs->v[i]);
+    if (fs_set(fs, FSCONFIG_SET_STRING, "lowerdir", all.data) < 0)
         return fs_error(fs, errno, "overlay: set the layers");
     return NULL;
+}
+
+static err *give_lowers(int fs, const strv *dirs)
+{
+    err *e;
+
+    fs_set(fs, FSCONFIG_SET_STRING, "source", "overlay");
+    e = add_lowers(fs, dirs);
+    if (!e || err_errnum(e) != EINVAL)
+        return e;
+    err_free(e);
+    return set_lowers(fs, dirs);
+}
+
+static err *mount_detached(int fs, unsigned attributes, int *ret_mnt)
+{
+    fs_set(fs, FSCONFIG_SET_STRING, "index",
+           "off"); /* kernels built without these have nothing to switch off */
+    fs_set(fs, FSCONFIG_SET_STRING, "metacopy", "off");
+    if (syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+        return fs_error(fs, errno, "overlay");
+    *ret_mnt = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, attributes);
+    return *ret_mnt < 0 ? fs_error(fs, errno, "fsmount") : NULL;
+}
+
+/* An overlay without an upper layer wants two below: the last is an empty directory. */
+err *rootfs_open(const char *const *lowers, bool with_init, int *ret_fd)
+{
+    auto_strv dirs = {0};
+    auto_close int fs = fs_open("overlay");
+
+    if (fs < 0)
+        return err_errno(errno, "fsopen overlay");
+    if (with_init)
+        strv_push(&dirs, init_layer);
+    for (; *lowers; lowers++)
+        strv_push(&dirs, *lowers);
+    if (!with_init)
+        strv_pushf(&dirs, "%s/proc", init_layer);
+    TRY(give_lowers(fs, &dirs));
+    return mount_detached(fs, MOUNT_ATTR_RDONLY, ret_fd);
 }
 
 err *rootfs_mount(const char *const *lowers, const char *container_dir)
@@ -127,31 +164,20 @@ err *rootfs_mount(const char *const *lowers, const char *container_dir)
     auto_free char *merged = xasprintf("%s/merged", container_dir);
     auto_close int fs = fs_open("overlay");
     auto_close int target = open(merged, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), mnt = -1;
-    err *e;
+    auto_strv dirs = {0};
 
     if (fs < 0)
         return err_errno(errno, "fsopen overlay");
     if (target < 0)
         return err_errno(errno, "open %s", merged);
-    fs_set(fs, FSCONFIG_SET_STRING, "source", "overlay");
-    e = add_lowers(fs, lowers);
-    if (e && err_errnum(e) == EINVAL) {
-        err_free(e);
-        e = set_lowers(fs, lowers);
-    }
-    if (e)
-        return e;
+    strv_push(&dirs, init_layer);
+    for (; *lowers; lowers++)
+        strv_push(&dirs, *lowers);
+    TRY(give_lowers(fs, &dirs));
     if (fs_set(fs, FSCONFIG_SET_STRING, "upperdir", upper) < 0 ||
         fs_set(fs, FSCONFIG_SET_STRING, "workdir", work) < 0)
         return fs_error(fs, errno, "overlay: set the upper layer");
-    fs_set(fs, FSCONFIG_SET_STRING, "index",
-           "off"); /* kernels built without these have nothing to switch off */
-    fs_set(fs, FSCONFIG_SET_STRING, "metacopy", "off");
-    if (syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-        return fs_error(fs, errno, "overlay");
-    mnt = (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, 0);
-    if (mnt < 0)
-        return fs_error(fs, errno, "fsmount");
+    TRY(mount_detached(fs, 0, &mnt));
     if (syscall(SYS_move_mount, mnt, "", target, "",
                 MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
         return err_errno(errno, "mount onto %s", merged);

@@ -25,12 +25,12 @@ static void mount_write(buf *b, const char *destination, const char *type, const
 
 #define OPTIONS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-static const char *bind_at(const spec_input *in, const char *destination)
+static bool bind_at(const spec_input *in, const char *destination)
 {
     for (size_t i = 0; i < in->n_binds; i++)
         if (str_eq(in->binds[i].destination, destination))
-            return in->binds[i].source;
-    return NULL;
+            return true;
+    return false;
 }
 
 static bool is_taken(const spec_input *in, const char *destination)
@@ -93,20 +93,30 @@ static void network_files_write(const spec_input *in, buf *b)
 /* dockerd's: noexec, nosuid, nodev unless the caller says otherwise. */
 static void tmpfs_write(const char *destination, const char *options, buf *b)
 {
-    auto_strv all = {0};
+    static const char *const defaults[][2] = {
+        {"noexec", "exec"}, {"nosuid", "suid"}, {"nodev", "dev"}};
+    auto_strv asked = {0}, all = {0};
 
-    strv_add(&all, "noexec", "nosuid", "nodev", NULL);
-    strv_split(&all, options, ',');
+    strv_split(&asked, options, ',');
+    for (size_t i = 0; i < COUNT(defaults); i++)
+        if (!strv_has(&asked, defaults[i][1]))
+            strv_push(&all, defaults[i][0]);
+    for (size_t i = 0; i < asked.n; i++)
+        strv_push(&all, asked.v[i]);
     mount_write(b, destination, "tmpfs", "tmpfs", (const char *const *)all.v);
 }
 
 static void bind_write(const spec_bind *bind, buf *b)
 {
     const char *propagation = str_or(bind->propagation, "rprivate");
+    const char *how = bind->recursive ? "rbind" : "bind";
 
-    mount_write(b, bind->destination, "bind", bind->source,
-                bind->readonly ? OPTIONS(bind->recursive ? "rbind" : "bind", propagation, "ro")
-                               : OPTIONS(bind->recursive ? "rbind" : "bind", propagation));
+    if (bind->tmpfs)
+        tmpfs_write(bind->destination, bind->tmpfs, b);
+    else
+        mount_write(b, bind->destination, "bind", bind->source,
+                    bind->readonly ? OPTIONS(how, propagation, bind->deep_readonly ? "rro" : "ro")
+                                   : OPTIONS(how, propagation));
 }
 
 static int depth_of(const char *path)

@@ -22,7 +22,9 @@
     FLOW(network_create_flow) \
     FLOW(network_remove_flow) \
     FLOW(connect_flow) \
-    FLOW(disconnect_flow)
+    FLOW(disconnect_flow) \
+    FLOW(volume_create_flow) \
+    FLOW(volume_remove_flow)
 /* clang-format on */
 
 #endif
