@@ -265,8 +265,6 @@ def test_events(berthd):
 def test_unsupported_fields_are_named(berthd):
     for host, field in (({"PortBindings": {"80/tcp": [{"HostPort": "8080"}]}}, "HostConfig.PortBindings"),
                         ({"RestartPolicy": {"Name": "always"}}, "HostConfig.RestartPolicy"),
-                        ({"VolumesFrom": ["x"]}, "HostConfig.VolumesFrom"),
-                        ({"Mounts": [{"Type": "bind"}]}, "HostConfig.Mounts"),
                         ({"BlkioWeight": 300}, "HostConfig.BlkioWeight")):
         status, answer = berthd.json("POST", "/containers/create", {"Image": "busybox", "HostConfig": host})
         assert status == 501 and field in answer["message"]
