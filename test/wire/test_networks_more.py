@@ -1,8 +1,11 @@
 """Networks: macvlan, ipvlan, IPv6, the daemon's own options, links of old, MAC addresses, docker-py."""
+import subprocess
+import time
+
 import docker as sdk
 import pytest
 
-from test_networks import ASK, container, inspect, networks_of, reaches, refused, run, serve
+from test_networks import container, inspect, networks_of, reaches, refused, run, serve
 from conftest import until
 
 
@@ -246,3 +249,61 @@ def test_a_daemon_without_a_default_bridge(fresh):
     assert fresh.out("run", "--rm", "--network", "one", "busybox", "echo", "hi") == "hi"
     refused(fresh, "network bridge not found", "run", "--rm", "busybox", "true")
     fresh.docker("network", "rm", "one")
+
+
+def test_driver_options_of_an_endpoint(d):
+    d.docker("network", "create", "--subnet", "10.77.0.0/24", "-o", "com.docker.network.container_iface_prefix=net", "one")
+    d.docker("network", "create", "--subnet", "10.78.0.0/24", "two")
+    out = d.out("run", "--rm", "--network", "one", "--network",
+                "name=two,driver-opt=com.docker.network.endpoint.ifname=wan,link-local-ip=169.254.7.7,"
+                "\"driver-opt=com.docker.network.endpoint.sysctls=net.ipv4.conf.IFNAME.log_martians=1,net.ipv4.conf.IFNAME.forwarding=0\"",
+                "busybox", "sh", "-c", "ip -o -4 addr; cat /proc/sys/net/ipv4/conf/wan/log_martians /proc/sys/net/ipv4/conf/wan/forwarding")
+    assert "net0    inet 10.77.0.2/24" in out and "wan    inet 10.78.0.2/24" in out and "wan    inet 169.254.7.7/16" in out
+    assert out.splitlines()[-2:] == ["1", "0"]
+    for bad in ("net.ipv4.ip_forward=1", "net.ipv4.conf.all.forwarding=1", "net.ipv4.conf.IFNAME/../all.x=1", "kernel.conf.x.IFNAME.y=1"):
+        status, answer = d.json("POST", "/containers/create", {
+            "Image": "busybox", "HostConfig": {"NetworkMode": "one"},
+            "NetworkingConfig": {"EndpointsConfig": {"one": {"DriverOpts": {"com.docker.network.endpoint.sysctls": bad}}}}})
+        assert status == 400 and "invalid sysctl" in answer["message"], answer
+    refused(d, "option com.docker.network.bridge.gateway_mode_ipv4=routed is not supported",
+            "network", "create", "-o", "com.docker.network.bridge.gateway_mode_ipv4=routed", "x")
+    refused(d, "failed to parse com.docker.network.bridge.enable_icc value: maybe", "network", "create", "-o",
+            "com.docker.network.bridge.enable_icc=maybe", "x")
+    made = d.out("network", "create", "-o", "com.docker.network.bridge.inhibit_ipv4=true", "bare")
+    assert "inet " not in d.in_netns("ip", "-o", "addr", "show", "br-" + made[:12], capture_output=True, text=True).stdout
+    six = d.out("network", "create", "-o", "com.docker.network.enable_ipv6=true", "six")
+    assert inspect(d, six)["EnableIPv6"]
+
+
+def test_no_route_is_taken_from_a_neighbour(d):
+    """A router advertisement on the bridge changes nobody's routes: not the host's, not a peer's."""
+    d.docker("network", "create", "--ipv6", "--subnet", "fd00:77::/64", "six")
+    d.docker("network", "create", "four")
+    run(d, "victim", "--network", "six")
+    run(d, "plain", "--network", "four")
+    ra = ("import socket,struct\n"
+          "s=socket.socket(socket.AF_INET6,socket.SOCK_RAW,58)\n"
+          "s.setsockopt(41,18,255)\n"
+          "p=struct.pack('!BBHBBHII',134,0,0,64,0,1800,0,0)+struct.pack('!BBBBIII16s',3,4,64,192,3600,3600,0,socket.inet_pton(socket.AF_INET6,'fd66::'))\n"
+          "s.sendto(p,('ff02::1',0,0,socket.if_nametoindex('eth0')))\n")
+    for name in ("victim", "plain"):
+        pid = container(d, name)["State"]["Pid"]
+        # the attacker is on the same bridge: another container, spoken for by the host's python in its namespace
+        run(d, "evil-" + name, "--network", "six" if name == "victim" else "four")
+        evil = container(d, "evil-" + name)["State"]["Pid"]
+        subprocess.run(["nsenter", "-t", str(evil), "-n", "/usr/bin/python3", "-c", ra], check=name == "victim", capture_output=True)
+        time.sleep(0.3)
+        seen = subprocess.run(["nsenter", "-t", str(pid), "-n", "ip", "-6", "route"], capture_output=True, text=True).stdout
+        assert "fd66" not in seen and "proto ra" not in seen, seen
+    host = d.in_netns("ip", "-6", "route", capture_output=True, text=True).stdout
+    assert "fd66" not in host and "proto ra" not in host, host
+
+
+def test_a_bridge_that_was_taken_away_comes_back(d):
+    made = d.out("network", "create", "--subnet", "10.77.0.0/24", "one")
+    d.in_netns("ip", "link", "del", "br-" + made[:12])
+    serve(d, "ca", "--network", "one")
+    assert reaches(d, "10.77.0.2", "--network", "one")
+    d.docker("rm", "-f", "ca")
+    d.in_netns("ip", "link", "del", "br-" + made[:12])
+    d.docker("network", "rm", "one")

@@ -71,8 +71,8 @@ err *links_decide(const host_config *h, arena *a, json_strs *ret)
         return err_new(ERR_INVALID, "conflicting options: host type networking can't be used with "
                                     "links. This would result in undefined behavior");
     for (size_t i = 0; i < h->links.n; i++) {
-        char *name, *alias;
-        container *to;
+        char *name = NULL, *alias = NULL;
+        container *to = NULL;
 
         TRY(parse(h->links.v[i], a, &name, &alias));
         TRY(resolve(name, &to));

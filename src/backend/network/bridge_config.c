@@ -244,13 +244,17 @@ static err *take_pool(bridge_config *b, const network_pool *np)
     return NULL;
 }
 
+bool link_name_is_good(const char *name)
+{
+    return *name && strlen(name) < NAME_TEXT && !str_eq(name, ".") && !str_eq(name, "..") &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
+               strlen(name);
+}
+
 err *link_name_check(const char *name)
 {
-    if (strlen(name) >= NAME_TEXT || !*name || str_eq(name, ".") || str_eq(name, "..") ||
-        strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") !=
-            strlen(name))
-        return err_new(ERR_INVALID, "invalid name of a bridge: %s", name);
-    return NULL;
+    return link_name_is_good(name) ? NULL
+                                   : err_new(ERR_INVALID, "invalid name of a bridge: %s", name);
 }
 
 static err *name_of(const network *n, bridge_config *b)
@@ -272,8 +276,42 @@ static err *name_of(const network *n, bridge_config *b)
     return NULL;
 }
 
+/* dockerd's ways past its own address translation, which change nothing here. */
+static err *check_unsupported(const network *n)
+{
+    static const char *const modes[] = {"com.docker.network.bridge.gateway_mode_ipv4",
+                                        "com.docker.network.bridge.gateway_mode_ipv6"};
+    static const char *const keys[] = {"com.docker.network.bridge.trusted_host_interfaces",
+                                       "com.docker.network.host_ipv4",
+                                       "com.docker.network.host_ipv6"};
+
+    for (size_t i = 0; i < COUNT(modes); i++) {
+        const char *mode = json_map_get(&n->rec.options, modes[i]);
+
+        if (!str_empty(mode) && !str_eq(mode, "nat"))
+            return err_new(ERR_UNSUPPORTED, "option %s=%s is not supported", modes[i], mode);
+    }
+    for (size_t i = 0; i < COUNT(keys); i++)
+        if (!str_empty(json_map_get(&n->rec.options, keys[i])))
+            return err_new(ERR_UNSUPPORTED, "option %s is not supported", keys[i]);
+    return NULL;
+}
+
+err *option_ifprefix(network *n)
+{
+    const char *prefix = json_map_get(&n->rec.options, "com.docker.network.container_iface_prefix");
+
+    if (str_empty(prefix))
+        return NULL;
+    if (!link_name_is_good(prefix) || strlen(prefix) >= sizeof n->ifprefix)
+        return err_new(ERR_INVALID, "invalid interface name prefix: %s", prefix);
+    memcpy(n->ifprefix, prefix, strlen(prefix) + 1);
+    return NULL;
+}
+
 err *bridge_prepare(network *n)
 {
+    bool inhibit = false;
     bridge_config b = {.ours = true,
                        .user = true,
                        .mtu = 1500,
@@ -281,6 +319,9 @@ err *bridge_prepare(network *n)
                        .masquerade = true,
                        .internal = n->rec.internal};
 
+    TRY(check_unsupported(n));
+    TRY(option_ifprefix(n));
+    TRY(option_bool(n, "bridge.inhibit_ipv4", &inhibit));
     TRY(name_of(n, &b));
     TRY(option_bool(n, "bridge.enable_icc", &b.icc));
     TRY(option_bool(n, "bridge.enable_ip_masquerade", &b.masquerade));
@@ -289,6 +330,8 @@ err *bridge_prepare(network *n)
         TRY(take_pool(&b, &n->pools[i]));
     if (b.internal || !network_here.iptables)
         b.masquerade = false;
+    if (inhibit)
+        b.address = 0;
     if (b.internal)
         b.gateway = 0, b.gateway6 = (addr){0};
     n->bridge = b;

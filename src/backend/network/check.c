@@ -1,5 +1,6 @@
 /* check.c - what dockerd refuses of a network or of a wish for one.  Loop thread only; no I/O. */
 #include "check.h"
+#include "endpoint_opts.h"
 #include <berth/mem.h>
 #include <berth/str.h>
 #include <stdlib.h>
@@ -211,6 +212,7 @@ err *network_check_settings(const network *n, const endpoint_settings *wish)
         check_predefined(&bad, wish);
     if (wish->ipam_config)
         check_addresses(&bad, n, wish->ipam_config);
+    endpoint_opts_check(wish, &bad.v);
     check_names(&bad, &wish->aliases, "alias");
     check_names(&bad, &wish->links, "link");
     if (!str_empty(wish->mac_address) && (e = mac_parse(wish->mac_address, mac))) {

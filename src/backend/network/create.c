@@ -269,6 +269,28 @@ static void take_from(network_record *rec, const network *from)
     rec->own_subnets6 = from->rec.own_subnets6;
 }
 
+static err *enable(const network_record *rec, const char *key, bool *ret)
+{
+    const char *text = json_map_get(&rec->options, key);
+
+    if (!text)
+        return NULL;
+    if (!str_eq(text, "true") && !str_eq(text, "false") && !str_eq(text, "1") && !str_eq(text, "0"))
+        return err_new(ERR_INVALID,
+                       "driver-opt \"%s\" is not a valid bool: strconv.ParseBool: parsing \"%s\": "
+                       "invalid syntax",
+                       key, text);
+    *ret = str_eq(text, "true") || str_eq(text, "1");
+    return NULL;
+}
+
+/* The families as options, as compose files and the daemon's defaults say it. */
+static err *options_enable(network_record *rec)
+{
+    TRY(enable(rec, "com.docker.network.enable_ipv4", &rec->ipv4));
+    return enable(rec, "com.docker.network.enable_ipv6", &rec->ipv6);
+}
+
 static void add_defaults(json_map *options, const char *driver, arena *a)
 {
     for (size_t i = 0; i < network_here.n_defaults; i++) {
@@ -308,6 +330,7 @@ static err *make_record(const network_create_request *want, arena *a, network_re
                             .labels = want->labels};
     if (!want->config_only)
         add_defaults(&rec->options, driver, a);
+    TRY(options_enable(rec));
     TRY(check_ipam(ipam, rec->ipv6));
     if (!rec->ipv4 && !rec->ipv6 && (*ret_driver)->has_addresses)
         return err_new(ERR_INVALID, "IPv4 or IPv6 must be enabled");

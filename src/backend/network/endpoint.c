@@ -1,7 +1,7 @@
 /* endpoint.c - endpoints: addresses, names, what is told of them.
  *
  * All that a job reads of an endpoint is fixed before it is handed over.  Loop thread only. */
-#include "private.h"
+#include "endpoint_opts.h"
 #include <berth/events.h>
 #include <berth/log.h>
 #include <berth/mem.h>
@@ -96,8 +96,14 @@ static bool is_ifname_free(const char *container, const char *name)
 
 static err *name_interface(endpoint *ep)
 {
+    if (*ep->ifname)
+        return is_ifname_free(ep->container, ep->ifname)
+                   ? NULL
+                   : err_new(ERR_INVALID, "interface name %s is already in use", ep->ifname);
     for (int i = 0; i < INTERFACES_MAX; i++) {
-        snprintf(ep->ifname, sizeof ep->ifname, "eth%d", i);
+        auto_free char *name = xasprintf("%s%d", str_or(ep->net->ifprefix, "eth"), i);
+
+        snprintf(ep->ifname, sizeof ep->ifname, "%s", name);
         if (is_ifname_free(ep->container, ep->ifname))
             return NULL;
     }
@@ -253,6 +259,7 @@ static err *fill(endpoint *ep, const endpoint_opts *opts)
     if (opts->wish) {
         copy_strs(&ep->links, ep->arena, &opts->wish->links);
         ep->gw_priority = (int)opts->wish->gw_priority;
+        endpoint_opts_take(ep, opts->wish);
     }
     copy_strs(&ep->names, ep->arena, opts->names);
     if (!ep->net->driver->has_addresses)
@@ -320,7 +327,7 @@ void endpoint_rename(endpoint *ep, const char *container_name, const json_strs *
     json_strs links = ep->links;
 
     ep->arena = arena_new();
-    ep->names = ep->links = (json_strs){0};
+    ep->names = ep->links = ep->sysctls = ep->link_local = (json_strs){0};
     copy_strs(&ep->names, ep->arena, names);
     copy_strs(&ep->links, ep->arena, &links);
     free(ep->name);

@@ -80,6 +80,7 @@ struct network {
     arena *arena;
     bridge_config bridge; /* of driver_bridge */
     vlan_config vlan;     /* of driver_macvlan and driver_ipvlan */
+    char ifprefix[12];    /* of its containers' links; "": eth */
     bool gatewayless;     /* the default route of its containers is the link itself */
     network_pool pools[NETWORK_POOLS_MAX];
     size_t n_pools;
@@ -109,7 +110,7 @@ struct endpoint {
     endpoint **others;
     size_t n_others;
     arena *arena;
-    json_strs names, links;
+    json_strs names, links, sysctls, link_local;
     endpoint *next, *prev;
 };
 
@@ -142,6 +143,8 @@ must_check err *bridge_prepare(network *n);
 /* Options of rec, without their prefix com.docker.network.; *ret stays when it is not there. */
 must_check err *option_bool(const network *n, const char *name, bool *ret);
 must_check err *option_mtu(const network *n, int *ret);
+must_check err *option_ifprefix(network *n);
+bool link_name_is_good(const char *name);
 must_check err *link_name_check(const char *name);
 
 /* ---- vlan.c: loop ---- */

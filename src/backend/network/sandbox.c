@@ -2,6 +2,7 @@
  *
  * IPv6 is off for every link but those of networks that have it, so that no link has an address of
  * its own making.  Blocks; runs on the visiting thread of netns_run. */
+#include "endpoint_opts.h"
 #include "link.h"
 #include "private.h"
 #include "sysctl.h"
@@ -42,6 +43,7 @@ err *sandbox_furnish(rtnl *inside, const endpoint *ep)
         TRY(sysctl_static_ipv6("lo"));
         TRY(sysctl_static_ipv6(ep->ifname));
     }
+    TRY(endpoint_settle(inside, ep, index));
     if (addr_is_set(ep->ip))
         TRY(address_add(inside, index, ep->ip, ep->prefix));
     if (addr_is_set(ep->ip6))

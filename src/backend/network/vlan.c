@@ -91,6 +91,7 @@ static err *vlan_prepare(network *n)
 
     v->mtu = 0;
     TRY(option_mtu(n, &v->mtu));
+    TRY(option_ifprefix(n));
     if (is_macvlan(n)) {
         TRY(mode_of(n, "macvlan_mode", macvlan_modes, "mode", &v->mode));
     } else {
