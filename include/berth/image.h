@@ -25,6 +25,7 @@ void image_unref(image *img);           /* NULL is fine */
 const char *image_id(const image *img); /* "sha256:..." */
 const image_config *image_config_of(const image *img);
 int64_t image_bytes(const image *img); /* of all its layers */
+int64_t images_layers_bytes(void);     /* of all layers there are */
 /* The layers' directories, topmost first. */
 void image_layer_dirs(const image *img, strv *ret_dirs);
 

@@ -7,8 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Everything below path and path itself; symbolic links are removed, never followed; another file
- * system mounted inside is an error, not entered.  Nothing there is success. */
+/* Everything below path and path itself; symbolic links are removed, never followed; what is
+ * mounted inside, be it of the same file system, is an error, not entered.  Nothing there is
+ * success. */
 must_check err *tree_remove(const char *path);
 /* The bytes of the files below path, each inode once, directories not; what cannot be read
  * counts nothing.  0 for nothing there. */

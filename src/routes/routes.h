@@ -10,6 +10,7 @@ void stream_logs(request *r);      /* logs.c */
 void attach_container(request *r); /* attach.c */
 void start_exec(request *r);       /* attach.c */
 void stream_events(request *r);    /* events.c */
+void tell_disk_usage(request *r);  /* df.c */
 
 /* The container that {id} names; answers 404 itself and returns NULL when there is none. */
 container *route_container(request *r);

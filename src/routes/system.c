@@ -30,6 +30,11 @@ static void info(request *r)
 }
 
 const route system_routes[] = {
-    {GET, "/_ping", ping, 0}, {HEAD, "/_ping", ping, 0},          {GET, "/version", version, 0},
-    {GET, "/info", info, 0},  {GET, "/events", stream_events, 0}, {0},
+    {GET, "/_ping", ping, 0},
+    {HEAD, "/_ping", ping, 0},
+    {GET, "/version", version, 0},
+    {GET, "/info", info, 0},
+    {GET, "/events", stream_events, 0},
+    {GET, "/system/df", tell_disk_usage, SINCE(25)},
+    {0},
 };

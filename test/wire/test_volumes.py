@@ -2,6 +2,7 @@
 import json
 import os
 import subprocess
+import time
 
 import docker as docker_py
 import pytest
@@ -237,6 +238,8 @@ BOTH = {"Binds": ["/tmp:/x", "aa:/x"]}
      'VolumeOptions must not be specified on mount type "bind"'),
     ({"Mounts": [{"Type": "volume", "Source": "nn", "Target": "/x", "VolumeOptions": {"DriverConfig": {"Name": "nope"}}}]}, 404,
      'create nn: error looking up volume plugin nope: plugin "nope" not found'),
+    ({"Binds": ["vol1:/proc"]}, 400, '"/proc" cannot be mounted because it is not of type proc'),
+    ({"Binds": ["/tmp:/x/../proc/self"]}, 400, '"/proc/self" cannot be mounted because it is inside /proc'),
     ({"VolumesFrom": ["nope"]}, 400, "No such container: nope"),
     ({"VolumesFrom": [""]}, 400, "volumes-from specification cannot be an empty string"),
     ({"VolumesFrom": ["nope:rshared"]}, 400, "invalid mode: rshared"),
@@ -493,6 +496,110 @@ def test_docker_py(berthd):
         client.close()
 
 
+def test_disk_usage(berthd):
+    d = berthd
+    d.docker("run", "--name", "user", "-v", "sized:/s", "busybox", "sh", "-c",
+             "mkdir /s/d; head -c 5000 /dev/zero > /s/d/f; ln /s/d/f /s/g; ln -s /bin/busybox /s/l")
+    status, all = d.json("GET", "/v1.51/system/df")
+    assert status == 200 and set(all) == {"LayersSize", "Images", "Containers", "Volumes", "BuildCache"}
+    sized = [v for v in all["Volumes"] if v["Name"] == "sized"][0]
+    assert sized["UsageData"] == {"Size": 5000 + len("/bin/busybox"), "RefCount": 1}
+    assert all["LayersSize"] > 0 and all["Images"][0]["Containers"] >= 1 and all["BuildCache"] == []
+    assert any(c["Names"] == ["/user"] and c["SizeRootFs"] > 0 for c in all["Containers"])
+    status, some = d.json("GET", "/v1.51/system/df?type=volume")
+    assert some["Volumes"] and some["Images"] is None and some["Containers"] is None and some["LayersSize"] == 0
+    assert d.json("GET", "/v1.51/system/df?type=x") == (400, {"message": "unknown object type: x"})
+    assert d.json("GET", "/v1.41/system/df?type=x")[1]["BuilderSize"] == 0
+    rows = [json.loads(line) for line in d.out("system", "df", "--format", "{{json .}}").splitlines()]
+    assert {r["Type"] for r in rows} == {"Images", "Containers", "Local Volumes", "Build Cache"}
+    d.docker("rm", "user")
+    d.docker("volume", "rm", "sized")
+
+
+# ---- what another container changes meanwhile ----
+
+RACER = """
+mkdir -p /v/real /v/here; touch /v/real/inside
+ln -s ../../../../../../..%s /v/away
+while :; do mv -T /v/here /v/spare 2>/dev/null; mv -T /v/away /v/here 2>/dev/null; mv -T /v/here /v/away 2>/dev/null; mv -T /v/spare /v/here 2>/dev/null
+done
+"""
+
+
+def test_a_swapped_subpath_and_a_swapped_mount_point_stay_inside(berthd):
+    d = berthd
+    canary = os.path.join(d.root, "canary2")
+    os.makedirs(canary)
+    open(canary + "/secret", "w").close()
+    before = os.stat(canary)
+    d.docker("volume", "create", "raced")
+    racer = d.out("run", "-d", "-v", "raced:/v", "busybox", "sh", "-c", RACER % canary)
+    try:
+        until(lambda: os.path.exists(d.data + "/volumes/raced/_data/real"))
+        began = 0
+        for _ in range(12):
+            done = d.docker("run", "--rm", "--mount", "type=volume,source=raced,target=/x,volume-subpath=here", "busybox", "ls", "/x",
+                            check=False)
+            assert "secret" not in done.stdout
+            began += done.returncode == 0
+            # a second volume's mount point lies inside the raced one
+            done = d.docker("run", "--rm", "-v", "raced:/m", "-v", "inner:/m/here", "busybox", "touch", "/m/here/x", check=False)
+            began += done.returncode == 0
+        assert began
+    finally:
+        d.docker("rm", "-f", racer)
+    after = os.stat(canary)
+    assert os.listdir(canary) == ["secret"] and (after.st_mtime_ns, after.st_mode) == (before.st_mtime_ns, before.st_mode)
+    assert not [line for line in d.mounts() if "canary2" in line] and not d.mounts()
+    d.docker("volume", "rm", "raced", "inner")
+
+
+def test_copy_up_writes_through_nothing_that_is_there(berthd):
+    d = berthd
+    canary = os.path.join(d.root, "canary3")
+    os.makedirs(canary)
+    make_image(d, "many", "mkdir -p data/etc; for i in $(seq 300); do echo image > data/etc/f$i; done", 'CMD ["true"]')
+    swap = "while ! [ -e /v/etc ]; do :; done; while :; do for n in /v/etc /v/etc/f1 /v/etc/f200; do rm -rf $n; ln -s %s $n; done; done 2>/dev/null" % canary
+    for round in range(4):
+        racer = d.out("run", "-d", "-v", "race%d:/v" % round, "busybox", "sh", "-c", swap)
+        try:
+            for _ in range(3):
+                d.docker("rm", "-v", d.docker("create", "-v", "race%d:/data" % round, "many", check=False).stdout.strip() or "none",
+                         check=False)
+        finally:
+            d.docker("rm", "-f", racer)
+        d.docker("volume", "rm", "race%d" % round)
+    assert os.listdir(canary) == []
+    d.docker("rmi", "many")
+
+
+def test_propagation(berthd):
+    d = berthd
+    shared = os.path.join(d.root, "shared")
+    os.makedirs(shared + "/sub")
+    refused_start = d.docker("run", "--rm", "-v", d.root + "/lib:/s:rshared", "busybox", "true", check=False)
+    assert "it is not a shared mount" in refused_start.stderr
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", shared], check=True)
+    try:
+        subprocess.run(["mount", "--make-shared", shared], check=True)
+        os.makedirs(shared + "/sub")
+        slave = d.out("run", "-d", "-v", shared + ":/s:rslave", "busybox", "sleep", "1000")
+        private = d.out("run", "-d", "-v", shared + ":/s", "busybox", "sleep", "1000")
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", shared + "/sub"], check=True)
+        assert "size=3072k" in d.out("exec", slave, "cat", "/proc/mounts")
+        assert "size=3072k" not in d.out("exec", private, "cat", "/proc/mounts")
+        d.docker("rm", "-f", slave, private)
+        d.docker("run", "--rm", "--privileged", "-v", shared + ":/s:rshared", "busybox", "mount", "-t", "tmpfs", "-o", "size=5m",
+                 "tmpfs", "/s/sub")
+        assert "size=5120k" in open("/proc/mounts").read()
+    finally:
+        subprocess.run(["umount", "-R", "-l", shared], check=True)
+    # the daemon's own root: rslave, and nothing else
+    inside = {"Binds": [d.data + ":/x:private"]}
+    status, answer = create(d, {"Image": "busybox", "HostConfig": inside})
+    assert status == 400 and answer["message"].startswith("invalid mount config: must use either propagation mode \"rslave\" or \"rshared\"")
+
+
 # ---- kill -9 ----
 
 def test_volumes_and_mounts_outlive_the_daemon(fresh):
@@ -531,6 +638,30 @@ def test_volumes_and_mounts_outlive_the_daemon(fresh):
     assert until(lambda: not d.mounts())
     d.docker("rm", "-v", "cc")
     assert volumes(d) == {"named", "memory"}
+    check_clean(d)
+
+
+def test_a_create_that_is_killed_leaves_no_volume(fresh):
+    d = fresh
+    d.start()
+    d.load_busybox()
+    d.docker("volume", "create", "stays")
+    for delay in (0, 0.002, 0.005, 0.01, 0.02, 0.04):
+        argv = ["docker", "create", "-v", "/one", "-v", "stays:/two", "-v", "fresh:/three", "busybox"]
+        running = subprocess.Popen(argv, env=d.env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        until(lambda: os.path.exists(d.data + "/volumes/fresh"), 0.3)
+        time.sleep(delay)
+        d.kill9()
+        told = running.communicate()[0].strip()
+        d.start()
+        containers = d.out("ps", "-aq", "--no-trunc").split()
+        assert not told or containers == [told]
+        held = {m["Name"] for c in containers for m in inspect(d, c)["Mounts"]}
+        assert volumes(d) == held | {"stays"}  # nothing that nobody owns, nothing that somebody does is gone
+        assert set(os.listdir(d.data + "/volumes")) == volumes(d) | {".making", ".gone"}
+        for c in containers:
+            d.docker("rm", "-v", c)
+        d.docker("volume", "rm", "-f", "fresh")
     check_clean(d)
 
 

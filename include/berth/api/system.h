@@ -2,6 +2,9 @@
 #ifndef BERTH_API_SYSTEM_H
 #define BERTH_API_SYSTEM_H
 
+#include <berth/api/container.h>
+#include <berth/api/image.h>
+#include <berth/api/volume.h>
 #include <berth/json.h>
 
 #define VERSION_PLATFORM(F, T) F(T, STR, name, "Name", 0)
@@ -116,5 +119,18 @@ JSON_DECLARE(info_firewall, INFO_FIREWALL)
     F(T, STRS, cdi_spec_dirs, "CDISpecDirs", EMPTY_LIST | SINCE(44))               \
     F(T, STRS, warnings, "Warnings", 0)
 JSON_DECLARE(info_answer, INFO_ANSWER)
+
+/* GET /system/df up to 1.51; what is not asked for is null. */
+#define BUILD_CACHE(F, T) F(T, STR, id, "ID", 0)
+JSON_DECLARE(build_cache, BUILD_CACHE)
+
+#define DISK_USAGE(F, T)                                       \
+    F(T, INT, layers_size, "LayersSize", 0)                    \
+    F(T, OBJS(image_summary), images, "Images", 0)             \
+    F(T, OBJS(container_summary), containers, "Containers", 0) \
+    F(T, OBJS(volume_info), volumes, "Volumes", 0)             \
+    F(T, OBJS(build_cache), build_cache, "BuildCache", 0)      \
+    F(T, INT, builder_size, "BuilderSize", UNTIL(41))
+JSON_DECLARE(disk_usage, DISK_USAGE)
 
 #endif

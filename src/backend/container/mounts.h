@@ -39,6 +39,7 @@ bool path_is_local(const char *path); /* relative, and does not leave through ".
 /* One of Binds ("src:dst[:mode]", "/dst") as a wish; *ret_mode is its mode.  dockerd's words. */
 must_check err *bind_parse(const char *text, arena *a, mount_wish *ret, const char **ret_mode);
 must_check err *mount_check(const mount_wish *w, arena *a);
+must_check err *mount_point_check(const mount_record *rec); /* where nothing may be mounted */
 /* "exec" or "noexec", size and mode, as mount(8) takes them. */
 must_check err *tmpfs_words(const mount_wish *w, arena *a, char **ret);
 /* "container[:mode]". */

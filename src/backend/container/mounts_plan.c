@@ -39,6 +39,7 @@ static err *place(planning *p, const planned *item)
 {
     planned *there = find(p, item->rec.destination);
 
+    TRY(mount_point_check(&item->rec));
     if (there && there->asked && item->asked)
         return err_new(ERR_INVALID, "Duplicate mount point: %s", item->rec.destination);
     if (there) {

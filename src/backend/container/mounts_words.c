@@ -357,6 +357,38 @@ static err *fields_check(const mount_wish *w, arena *a)
     return err_new(ERR_INVALID, "mount type unknown");
 }
 
+/* A false /proc would lead the runtime's own writes astray.  These files of it may be replaced, as
+ * runc allows; and what is the host's own proc is no lie. */
+static err *proc_check(const char *destination, const char *bind_source)
+{
+    static const char *const harmless[] = {"/proc/cpuinfo",
+                                           "/proc/diskstats",
+                                           "/proc/meminfo",
+                                           "/proc/stat",
+                                           "/proc/swaps",
+                                           "/proc/uptime",
+                                           "/proc/loadavg",
+                                           "/proc/slabinfo",
+                                           "/proc/sys/kernel/ns_last_pid",
+                                           "/proc/sys/crypto/fips_enabled"};
+
+    if (!str_eq(destination, "/proc") && !str_starts(destination, "/proc/"))
+        return NULL;
+    if (bind_source && (str_eq(bind_source, "/proc") || str_starts(bind_source, "/proc/")))
+        return NULL;
+    for (size_t i = 0; i < COUNT(harmless); i++)
+        if (str_eq(destination, harmless[i]))
+            return NULL;
+    if (str_eq(destination, "/proc"))
+        return err_new(ERR_INVALID, "\"/proc\" cannot be mounted because it is not of type proc");
+    return err_new(ERR_INVALID, "\"%s\" cannot be mounted because it is inside /proc", destination);
+}
+
+err *mount_point_check(const mount_record *rec)
+{
+    return proc_check(rec->destination, str_eq(rec->type, "bind") ? rec->source : NULL);
+}
+
 err *mount_check(const mount_wish *w, arena *a)
 {
     return err_wrap(fields_check(w, a), "invalid mount config for type \"%s\"",

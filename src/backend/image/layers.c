@@ -161,6 +161,15 @@ void layer_unuse(layer *l)
     layer_free(l);
 }
 
+int64_t images_layers_bytes(void)
+{
+    int64_t n = 0;
+
+    for (const layer *l = layers; l; l = l->hh.next)
+        n += l->size;
+    return n;
+}
+
 void layers_done(void)
 {
     layer *l, *next;

@@ -18,12 +18,22 @@ enum { DEPTH_MAX = 128, PASSES_MAX = 1 << 20, TRIES_MAX = 1 << 16 };
 
 typedef struct removal {
     int top;
-    dev_t dev;
+    uint64_t mount; /* a bind mount may be of the same device */
     unsigned moved; /* a number for the next name at the top */
     bool again;     /* this pass moved something there */
 } removal;
 
 static int remove_below(removal *r, int dir_fd, unsigned depth);
+
+static int mount_of(int fd, uint64_t *ret)
+{
+    struct statx sx;
+
+    if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_MNT_ID, &sx) < 0)
+        return -1;
+    *ret = sx.stx_mnt_id;
+    return 0;
+}
 
 static int move_to_top(removal *r, int parent, const char *name)
 {
@@ -44,16 +54,16 @@ static int move_to_top(removal *r, int parent, const char *name)
 static int remove_entry(removal *r, int parent, const char *name, unsigned depth)
 {
     auto_close int fd = -1;
-    struct stat st;
+    uint64_t mount;
 
     if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
         return 0;
     if (errno != EISDIR && errno != EPERM && errno != ENOTEMPTY)
         return -1;
     fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) < 0)
+    if (fd < 0 || mount_of(fd, &mount) < 0)
         return -1;
-    if (st.st_dev != r->dev) {
+    if (mount != r->mount) {
         errno = EBUSY;
         return -1;
     }
@@ -90,9 +100,9 @@ static int remove_below(removal *r, int dir_fd, unsigned depth)
     return 0;
 }
 
-static int remove_in_passes(int top, dev_t dev)
+static int remove_in_passes(int top, uint64_t mount)
 {
-    removal r = {.top = top, .dev = dev, .again = true};
+    removal r = {.top = top, .mount = mount, .again = true};
 
     for (unsigned pass = 0; r.again; pass++) {
         r.again = false;
@@ -109,11 +119,11 @@ static int remove_in_passes(int top, dev_t dev)
 err *tree_remove(const char *path)
 {
     auto_close int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    struct stat st;
+    uint64_t mount;
 
     if (fd < 0)
         return errno == ENOENT ? NULL : err_errno(errno, "remove %s", path);
-    if (fstat(fd, &st) < 0 || remove_in_passes(fd, st.st_dev) < 0 || rmdir(path) < 0)
+    if (mount_of(fd, &mount) < 0 || remove_in_passes(fd, mount) < 0 || rmdir(path) < 0)
         return err_errno(errno, "remove %s", path);
     return NULL;
 }
