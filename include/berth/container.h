@@ -52,8 +52,11 @@ container *container_ref(container *c);
 void container_unref(container *c);
 const char *container_id(const container *c);
 const char *container_name(const container *c); /* without the slash */
+/* ERR_CONFLICT "container X is not running" or "Container X is restarting, wait until ...". */
+must_check err *container_check_runs(const container *c);
 bool container_is_running(const container *c);
 bool container_is_paused(const container *c);
+bool container_is_restarting(const container *c); /* between two runs */
 bool container_has_tty(const container *c);
 pid_t container_pid(const container *c);
 const container_config *container_config_of(const container *c);

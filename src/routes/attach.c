@@ -233,6 +233,8 @@ void attach_container(request *r)
     unsigned what = streams_asked(r);
     err *e = container_find(request_param(r, "id"), &c);
 
+    if (!e && container_is_restarting(c))
+        e = container_check_runs(c);
     if (!e && container_is_paused(c))
         e = err_new(ERR_CONFLICT, "container %s is paused, unpause the container before attach",
                     container_id(c));

@@ -264,7 +264,6 @@ def test_events(berthd):
 
 def test_unsupported_fields_are_named(berthd):
     for host, field in (({"PortBindings": {"80/tcp": [{"HostPort": "8080"}]}}, "HostConfig.PortBindings"),
-                        ({"RestartPolicy": {"Name": "always"}}, "HostConfig.RestartPolicy"),
                         ({"BlkioWeight": 300}, "HostConfig.BlkioWeight")):
         status, answer = berthd.json("POST", "/containers/create", {"Image": "busybox", "HostConfig": host})
         assert status == 501 and field in answer["message"]

@@ -112,7 +112,13 @@ static err *restart_check(const host_config *h)
                        name);
     if (h->auto_remove)
         return err_new(ERR_INVALID, "can't create 'AutoRemove' container with restart policy");
-    return unsupported("HostConfig.RestartPolicy");
+    if (h->restart_policy.maximum_retry_count < 0)
+        return err_new(ERR_INVALID,
+                       "invalid restart policy: maximum retry count cannot be negative");
+    if (h->restart_policy.maximum_retry_count && !str_eq(name, "on-failure"))
+        return err_new(ERR_INVALID, "invalid restart policy: maximum retry count can only be used "
+                                    "with 'on-failure'");
+    return NULL;
 }
 
 static err *log_check(const host_config *h)

@@ -232,6 +232,7 @@ void container_create(const container_create_opts *o, container_created *done, v
     }
     cr->done = done;
     cr->arg = arg;
+    cr->c->found = true;
     registry_add(cr->c);
     op_begin(cr->c, "create", create_begin, cr);
 }

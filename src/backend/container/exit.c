@@ -179,22 +179,27 @@ static void record(container *c, const monitor_exit *exit)
     c->state.exit_code = exit->code;
     c->state.finished_ns = exit->finished_ns;
     c->state.oom_killed = exit->oom;
-    container_save_state(c);
 }
 
 void container_exited(container *c, const monitor_exit *exit)
 {
+    bool again;
+
     if (!c->state.running)
         return;
     if (exit->lost)
         log_warn("the monitor of a container died; the container is ended with it", "id",
                  c->rec.id);
     record(c, exit);
+    again = c->found && restart_plan(c);
+    container_save_state(c);
     tell(c);
     if (container_hook.stopped)
         container_hook.stopped(c);
     waits_exited(c);
-    container_clean_up(c);
+    op_begin_first(c, "teardown", teardown_begin, NULL);
+    if (!again)
+        container_auto_remove(c);
 }
 
 static void on_exit_told(void *arg, const monitor_exit *exit)

@@ -14,6 +14,8 @@ static const char *status_of(const container *c)
         return "removing";
     if (c->state.running)
         return c->state.paused ? "paused" : "running";
+    if (c->state.restarting)
+        return "restarting";
     return c->state.started_once ? "exited" : "created";
 }
 
@@ -39,7 +41,8 @@ static char *status_words(const container *c, arena *a)
     if (!c->state.started_once)
         return arena_strdup(a, "Created");
     duration_human(time_now_ns() - c->state.finished_ns, since, sizeof(since));
-    return arena_printf(a, "Exited (%lld) %s ago", (long long)c->state.exit_code, since);
+    return arena_printf(a, "%s (%lld) %s ago", c->state.restarting ? "Restarting" : "Exited",
+                        (long long)c->state.exit_code, since);
 }
 
 static const char *path_and_args(const container_config *k, arena *a, json_strs *ret_args)
@@ -106,7 +109,8 @@ void container_inspected(container *c, arena *a, container_inspect *ret)
     ret->created = time_text(a, c->rec.created_ns);
     ret->path = (char *)path_and_args(c->rec.config, a, &ret->args);
     ret->state = (inspect_state){.status = (char *)status_of(c),
-                                 .running = c->state.running,
+                                 .running = container_is_up(c),
+                                 .restarting = c->state.restarting,
                                  .paused = c->state.paused,
                                  .oom_killed = c->state.oom_killed,
                                  .pid = c->state.pid,
@@ -122,6 +126,7 @@ void container_inspected(container *c, arena *a, container_inspect *ret)
     }
     ret->log_path = c->log_path;
     ret->name = arena_printf(a, "/%s", c->rec.name);
+    ret->restart_count = c->state.restart_count;
     ret->driver = "overlay2";
     ret->platform = "linux";
     if (container_hook.exec_ids)
@@ -223,7 +228,7 @@ static bool exited_matches(const container *c, const filters *f)
         return true;
     for (size_t i = 0; i < filters_count(f, "exited"); i++)
         if (str_to_int64(filters_nth(f, "exited", i), &n) && n == c->state.exit_code &&
-            !c->state.running && c->state.started_once)
+            !container_is_up(c) && c->state.started_once)
             return true;
     return false;
 }
@@ -321,7 +326,7 @@ err *containers_list(const filters *f, bool all, int64_t limit, arena *a, contai
                 before = NULL;
             continue;
         }
-        if ((all || c->state.running) && matches(c, f))
+        if ((all || container_is_up(c)) && matches(c, f))
             (*ret_list)[n++] = c;
     }
     *ret_n = n;

@@ -52,8 +52,7 @@ static err *may_freeze(const container *c, bool freeze)
     if (!freeze)
         return c->state.paused ? NULL
                                : err_new(ERR_SYSTEM, "Container %s is not paused", c->rec.id);
-    if (!c->state.running)
-        return err_new(ERR_CONFLICT, "container %s is not running", c->rec.id);
+    TRY(container_check_runs(c));
     if (c->state.paused)
         return err_new(ERR_CONFLICT, "Container %s is already paused", c->rec.id);
     return NULL;

@@ -28,15 +28,18 @@
 JSON_DECLARE(container_record, CONTAINER_RECORD)
 
 /* What changes as it lives (table "container_state"). */
-#define CONTAINER_STATE(F, T)                  \
-    F(T, BOOL, running, "Running", 0)          \
-    F(T, BOOL, paused, "Paused", 0)            \
-    F(T, BOOL, oom_killed, "OOMKilled", 0)     \
-    F(T, BOOL, started_once, "StartedOnce", 0) \
-    F(T, INT, pid, "Pid", 0)                   \
-    F(T, INT, exit_code, "ExitCode", 0)        \
-    F(T, INT, started_ns, "StartedAt", 0)      \
-    F(T, INT, finished_ns, "FinishedAt", 0)    \
+#define CONTAINER_STATE(F, T)                       \
+    F(T, BOOL, running, "Running", 0)               \
+    F(T, BOOL, paused, "Paused", 0)                 \
+    F(T, BOOL, restarting, "Restarting", 0)         \
+    F(T, BOOL, stopped_by_hand, "StoppedByHand", 0) \
+    F(T, INT, restart_count, "RestartCount", 0)     \
+    F(T, BOOL, oom_killed, "OOMKilled", 0)          \
+    F(T, BOOL, started_once, "StartedOnce", 0)      \
+    F(T, INT, pid, "Pid", 0)                        \
+    F(T, INT, exit_code, "ExitCode", 0)             \
+    F(T, INT, started_ns, "StartedAt", 0)           \
+    F(T, INT, finished_ns, "FinishedAt", 0)         \
     F(T, STR, error, "Error", 0)
 JSON_DECLARE(container_state, CONTAINER_STATE)
 
@@ -62,8 +65,12 @@ struct container {
     arena *networks_arena;   /* of rec.networks once they were changed */
     endpoint **endpoints;    /* on its networks while it runs */
     size_t n_endpoints;
+    bool found; /* made by this daemon, or found again by it: it may be restarted */
     bool dirty; /* something of a run may be left: teardown is due */
     bool removing, removed;
+    struct timer *restart_timer; /* a restart is due */
+    unsigned backoff_ms;         /* before the last one */
+    bool stay_down;              /* stopped by hand: no restart until it is started */
     void *busy_with; /* what awaits the monitor: a start, or the search at the daemon's start */
     bool starting;   /* an exit that comes now waits in exit_early */
     bool has_exit_early;
@@ -125,6 +132,23 @@ extern const struct flow_def create_flow, start_flow, remove_flow, connect_flow,
  * also for one that could not be spawned. */
 void runtime_command(const container *c, const char *name, child_done *done, void *arg, ...)
     __attribute__((sentinel));
+
+/* ---- restart.c ---- */
+/* Pure: does the policy ask for another run? */
+bool restart_is_wanted(const restart_policy *policy, bool by_hand, int64_t exit_code,
+                       int64_t restarts);
+/* Pure: how long to wait, after a wait of before_ms (0: none) and a run of ran_ns. */
+unsigned restart_backoff_ms(unsigned before_ms, int64_t ran_ns);
+bool restart_plan(container *c);          /* after an exit: true when there will be another run */
+bool restart_cancel(container *c);        /* false when none was due */
+void restart_by_hand(container *c);       /* a stop or kill was asked for: the exit is meant */
+void restart_forget(container *c);        /* a start was asked for: everything from the beginning */
+void restarts_begin(void);                /* once, when what runs has been found again */
+void restarts_end(void);                  /* the daemon ends: nothing is restarted any more */
+bool container_is_up(const container *c); /* runs, or will again: as clients see it */
+
+/* ---- start.c ---- */
+void container_start_again(container *c, container_done *done, void *arg); /* where restarting */
 
 /* ---- pause.c ---- */
 void container_thaw(container *c);               /* at once: a signal is to end it */

@@ -136,7 +136,7 @@ static bool is_named(const container *c, const filters *f, int64_t until_ns)
 {
     const json_map *labels = &c->rec.config->labels;
 
-    if (c->state.running || c->removing || c->rec.created_ns >= until_ns)
+    if (container_is_up(c) || c->removing || c->rec.created_ns >= until_ns)
         return false;
     return filters_match_labels(f, "label", labels) &&
            (!filters_has(f, "label!") || !filters_match_labels(f, "label!", labels));

@@ -8,6 +8,7 @@
 #include <berth/mem.h>
 #include <berth/str.h>
 #include <berth/volume.h>
+#include <berth/timer.h>
 #include <assert.h>
 #include <ctype.h>
 #include <stdlib.h>
@@ -52,6 +53,7 @@ void container_unref(container *c)
     if (!c || --c->refs)
         return;
     assert(!c->op && !c->ops_first && !c->waits && !c->clients);
+    timer_stop(c->restart_timer);
     monitor_free(c->monitor);
     image_unref(c->image);
     for (size_t i = 0; c->volumes && i < c->rec.mount_points.n; i++)
@@ -206,7 +208,7 @@ containers_count containers_counted(void)
         n.all++;
         if (c->state.paused)
             n.paused++;
-        else if (c->state.running)
+        else if (container_is_up(c))
             n.running++;
         else
             n.stopped++;
@@ -278,6 +280,24 @@ const char *container_id(const container *c)
 const char *container_name(const container *c)
 {
     return c->rec.name;
+}
+bool container_is_up(const container *c)
+{
+    return c->state.running || c->state.restarting;
+}
+err *container_check_runs(const container *c)
+{
+    if (c->state.restarting)
+        return err_new(ERR_CONFLICT,
+                       "Container %s is restarting, wait until the container is running",
+                       c->rec.id);
+    if (!c->state.running)
+        return err_new(ERR_CONFLICT, "container %s is not running", c->rec.id);
+    return NULL;
+}
+bool container_is_restarting(const container *c)
+{
+    return c->state.restarting;
 }
 bool container_is_running(const container *c)
 {

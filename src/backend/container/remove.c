@@ -206,12 +206,12 @@ static err *may_remove(const container *c, bool force)
                        "cannot remove container \"/%s\": container is paused and must be unpaused "
                        "first",
                        c->rec.name);
-    if (c->state.running && !force)
+    if (container_is_up(c) && !force)
         return err_new(ERR_CONFLICT,
-                       "cannot remove container \"/%s\": container is running: stop the container "
+                       "cannot remove container \"/%s\": container is %s: stop the container "
                        "before removing or "
                        "force remove",
-                       c->rec.name);
+                       c->rec.name, c->state.restarting ? "restarting" : "running");
     return NULL;
 }
 
@@ -225,6 +225,7 @@ void container_remove(container *c, bool force, bool volumes, container_done *do
         return;
     }
     c->removing = true;
+    restart_cancel(c);
     if (c->state.running) /* an operation that waits for it to stop must not hold us up */
         err_log(container_kill(c, "SIGKILL"), "container could not be killed");
     r = new0(removal);

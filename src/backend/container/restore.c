@@ -126,6 +126,9 @@ static void on_swept(void *arg, err *e)
 
     if (e)
         err_log(e, "what an earlier daemon left of networks could not be removed");
+    for (container *c = containers_newest; c; c = c->older)
+        c->found = true;
+    restarts_begin();
     r->done(r->arg);
     free(r);
 }

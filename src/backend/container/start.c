@@ -36,6 +36,7 @@ typedef struct starting {
     char *hosts, *resolv, *hostname;
     const char *seccomp_bpf;
     unsigned short rows, cols;
+    bool again; /* by itself, after a run has ended */
     flow *flow;
     container_done *done;
     void *arg;
@@ -291,6 +292,7 @@ static void on_started(void *arg, void *st, err *e)
 
     (void)arg;
     c->starting = false;
+    c->state.restarting = false;
     if (!e && c->has_exit_early) {
         c->has_exit_early = false;
         container_exited(c, &c->exit_early);
@@ -439,18 +441,26 @@ static void start_begin(container *c, void *arg)
     starting *s = arg;
     err *e = NULL;
 
+    if (s->again && !c->state.restarting) { /* it was stopped meanwhile */
+        op_end(c);
+        s->done(s->arg, NULL);
+        starting_free(s);
+        return;
+    }
     if (c->removing || c->removed)
         e = err_new(ERR_CONFLICT, "container is marked for removal and cannot be started");
     else if (c->state.paused)
         e = err_new(ERR_CONFLICT, "cannot start a paused container, try unpause instead");
-    else if (c->state.running)
+    else if (c->state.running || (c->state.restarting && !s->again))
         e = err_new(ERR_NOT_MODIFIED, "container is already running");
     else
         e = plan(s);
     if (e) {
-        bool refused = c->removing || c->removed || c->state.running;
+        bool refused =
+            c->removing || c->removed || c->state.running || (c->state.restarting && !s->again);
 
         if (!refused) {
+            c->state.restarting = false;
             networks_leave(c);
             failed(c, e);
         }
@@ -459,6 +469,8 @@ static void start_begin(container *c, void *arg)
         starting_free(s);
         return;
     }
+    if (!s->again)
+        restart_forget(c);
     s->seccomp_bpf = filter_for(c);
     c->dirty = true;
     c->starting = true;
@@ -466,13 +478,24 @@ static void start_begin(container *c, void *arg)
     flow_begin(&start_flow, s, on_started, NULL);
 }
 
-void container_start(container *c, container_done *done, void *arg)
+static void start(container *c, bool again, container_done *done, void *arg)
 {
     starting *s = new0(starting);
 
     s->c = container_ref(c);
     s->arena = arena_new();
+    s->again = again;
     s->done = done;
     s->arg = arg;
     op_begin(c, "start", start_begin, s);
+}
+
+void container_start(container *c, container_done *done, void *arg)
+{
+    start(c, false, done, arg);
+}
+
+void container_start_again(container *c, container_done *done, void *arg)
+{
+    start(c, true, done, arg);
 }

@@ -36,6 +36,10 @@ static err *send_signal(container *c, int signo)
 
     if (init >= 0 && syscall(SYS_pidfd_send_signal, init, signo, NULL, 0) < 0 && errno != ESRCH)
         return err_errno(errno, "signal container %s", c->rec.id);
+    if (signo == SIGKILL || is_stop_signal(c, signo)) {
+        restart_by_hand(c);
+        container_save_state(c);
+    }
     container_event(c, "kill", "signal", number, NULL);
     if (c->state.paused && (signo == SIGKILL || is_stop_signal(c, signo)))
         container_thaw(c); /* who is frozen takes no signal */
@@ -48,6 +52,13 @@ err *container_kill(container *c, const char *signal)
 
     if (!str_empty(signal))
         TRY(signal_parse(signal, &signo));
+    if (c->state.restarting) { /* as if it had come a moment later: nothing gets it */
+        if (signo == SIGKILL || is_stop_signal(c, signo)) {
+            restart_by_hand(c);
+            restart_cancel(c);
+        }
+        return NULL;
+    }
     if (!c->state.running)
         return err_new(ERR_CONFLICT, "cannot kill container: %s: container %s is not running",
                        c->rec.name, c->rec.id);
@@ -75,14 +86,35 @@ static void stop_end(stopping *s, err *e)
     free(s);
 }
 
+static void on_written(void *arg, err *e)
+{
+    err_log(e, "that a container was stopped by hand could not be written");
+    stop_end(arg, NULL);
+}
+
+/* Whether it comes back depends on this stop, so it is on the disk before it is told. */
+static void stop_told(stopping *s)
+{
+    store_batch *b;
+
+    if (str_eq(s->c->rec.host->restart_policy.name, "no") || s->c->removed) {
+        stop_end(s, NULL);
+        return;
+    }
+    b = store_batch_new();
+    container_save(s->c, b);
+    store_commit(b, on_written, s);
+}
+
 static void on_stopped(void *arg, int status, const char *error)
 {
     stopping *s = arg;
 
     (void)status, (void)error;
     s->wait = NULL;
+    timer_stop(take(s->timer));
     container_event(s->c, "stop", NULL);
-    stop_end(s, NULL);
+    stop_told(s);
 }
 
 static void on_timeout(void *arg)
@@ -108,6 +140,13 @@ static void stop_begin(container *c, void *arg)
     stopping *s = arg;
     err *e;
 
+    if (c->state.restarting) {
+        restart_by_hand(c);
+        restart_cancel(c);
+        container_event(c, "stop", NULL);
+        stop_told(s);
+        return;
+    }
     if (!c->state.running) {
         stop_end(s, err_new(ERR_NOT_MODIFIED, "container is already stopped"));
         return;
@@ -271,6 +310,7 @@ void containers_shutdown(bool live_restore, void (*done)(void *arg), void *arg)
 
     s->done = done;
     s->arg = arg;
+    restarts_end();
     for (container *c = containers_newest; c; c = c->older) {
         if (!c->state.running && !c->op)
             continue;

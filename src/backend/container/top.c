@@ -277,8 +277,8 @@ void container_top(container *c, const char *ps_args, arena *a, top_answer *answ
     auto_close int out = memfd_create("ps", MFD_CLOEXEC), said = memfd_create("ps", MFD_CLOEXEC);
     err *e = args_check(args);
 
-    if (!e && !c->state.running)
-        e = err_new(ERR_CONFLICT, "container %s is not running", c->rec.id);
+    if (!e)
+        e = container_check_runs(c);
     if (!e && (out < 0 || said < 0))
         e = err_errno(errno, "ps");
     if (e) {

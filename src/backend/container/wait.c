@@ -50,7 +50,7 @@ container_wait *container_wait_for(container *c, wait_condition cond,
     w->fn = fn;
     w->arg = arg;
     DL_APPEND(c->waits, w);
-    if ((cond == WAIT_NOT_RUNNING && !c->state.running) || (cond == WAIT_REMOVED && c->removed))
+    if ((cond == WAIT_NOT_RUNNING && !container_is_up(c)) || (cond == WAIT_REMOVED && c->removed))
         tell(w, NULL);
     return w;
 }

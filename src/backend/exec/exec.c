@@ -81,8 +81,7 @@ err *exec_create(container *c, const exec_config *config, exec **ret_exec)
 {
     exec *x;
 
-    if (!container_is_running(c))
-        return err_new(ERR_CONFLICT, "container %s is not running", container_id(c));
+    TRY(container_check_runs(c));
     if (container_is_paused(c))
         return err_new(ERR_CONFLICT, "Container %s is paused, unpause the container before exec",
                        container_id(c));
@@ -132,8 +131,7 @@ err *exec_may_start(const exec *x)
         return err_new(ERR_CONFLICT, "exec command %s is already running", x->id);
     if (x->stage == EXEC_ENDED)
         return err_new(ERR_CONFLICT, "exec command %s has already run", x->id);
-    if (!container_is_running(x->c))
-        return err_new(ERR_CONFLICT, "container %s is not running", container_id(x->c));
+    TRY(container_check_runs(x->c));
     if (container_is_paused(x->c))
         return err_new(ERR_CONFLICT, "Container %s is paused, unpause the container before exec",
                        container_id(x->c));
