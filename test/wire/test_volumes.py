@@ -240,6 +240,7 @@ BOTH = {"Binds": ["/tmp:/x", "aa:/x"]}
      'create nn: error looking up volume plugin nope: plugin "nope" not found'),
     ({"Binds": ["vol1:/proc"]}, 400, '"/proc" cannot be mounted because it is not of type proc'),
     ({"Binds": ["/tmp:/x/../proc/self"]}, 400, '"/proc/self" cannot be mounted because it is inside /proc'),
+    ({"Mounts": [{"Type": "tmpfs", "Target": "/x"}], "Tmpfs": {"/x": ""}}, 400, "Duplicate mount point: /x"),
     ({"VolumesFrom": ["nope"]}, 400, "No such container: nope"),
     ({"VolumesFrom": [""]}, 400, "volumes-from specification cannot be an empty string"),
     ({"VolumesFrom": ["nope:rshared"]}, 400, "invalid mode: rshared"),
@@ -482,6 +483,21 @@ def test_events(berthd):
         client.close()
 
 
+@pytest.mark.skipif(not os.environ.get("BERTH_DOCKER_20"), reason="no docker 20.10 here")
+def test_docker_cli_of_debian(berthd):
+    d, old = berthd, os.environ["BERTH_DOCKER_20"]
+    before = volumes(d)
+    assert d.out("volume", "create", "--label", "a=b", "old", binary=old) == "old"
+    assert d.out("run", "--rm", "-v", "old:/o", "-v", "/anon", "--mount", "type=tmpfs,target=/t", "busybox", "sh", "-c",
+                 "echo 1 > /o/f; cat /o/f", binary=old) == "1"
+    assert json.loads(d.out("volume", "inspect", "old", binary=old))[0]["Labels"] == {"a": "b"}
+    assert "old" in d.out("volume", "ls", "-q", "-f", "dangling=true", binary=old).split()
+    done = d.docker("create", "--mount", "type=bind,source=/nonexist,target=/x", "busybox", binary=old, check=False)
+    assert 'invalid mount config for type "bind": bind source path does not exist: /nonexist' in done.stderr
+    assert "old" in d.out("volume", "prune", "-f", binary=old)
+    assert volumes(d) == before
+
+
 def test_docker_py(berthd):
     client = docker_py.DockerClient(base_url="unix://" + berthd.socket)
     try:
@@ -511,6 +527,7 @@ def test_disk_usage(berthd):
     assert d.json("GET", "/v1.51/system/df?type=x") == (400, {"message": "unknown object type: x"})
     assert d.json("GET", "/v1.41/system/df?type=x")[1]["BuilderSize"] == 0
     rows = [json.loads(line) for line in d.out("system", "df", "--format", "{{json .}}").splitlines()]
+    assert d.json("GET", "/info")[1]["Plugins"]["Volume"] == ["local"]
     assert {r["Type"] for r in rows} == {"Images", "Containers", "Local Volumes", "Build Cache"}
     d.docker("rm", "user")
     d.docker("volume", "rm", "sized")
@@ -633,7 +650,9 @@ def test_volumes_and_mounts_outlive_the_daemon(fresh):
     d.kill9()
     for pid, _line in d.processes():
         os.kill(pid, 9)
+    os.rename(root + "/named", root + "/.gone/named")  # a removal that was cut off before it was durable
     d.start()
+    assert open(root + "/named/_data/f").read() == "1\n"
     assert until(lambda: inspect(d, "cc")["State"]["Status"] == "exited")
     assert until(lambda: not d.mounts())
     d.docker("rm", "-v", "cc")

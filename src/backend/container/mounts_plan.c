@@ -35,6 +35,17 @@ static planned *find(planning *p, const char *destination)
     return NULL;
 }
 
+static void grow(planning *p)
+{
+    planned *larger;
+
+    p->room = p->room ? 2 * p->room : 8;
+    larger = arena_alloc(p->a, p->room * sizeof(*larger));
+    if (p->n)
+        memcpy(larger, p->list, p->n * sizeof(*larger));
+    p->list = larger;
+}
+
 static err *place(planning *p, const planned *item)
 {
     planned *there = find(p, item->rec.destination);
@@ -46,8 +57,10 @@ static err *place(planning *p, const planned *item)
         *there = *item;
         return NULL;
     }
-    if (p->n == p->room)
+    if (p->n == MOUNTS_MAX)
         return err_new(ERR_INVALID, "too many mounts: at most %d", MOUNTS_MAX);
+    if (p->n == p->room)
+        grow(p);
     p->list[p->n++] = *item;
     return NULL;
 }
@@ -186,6 +199,8 @@ static err *take_mount(planning *p, const mount_wish *w)
     if (str_eq(w->type, "volume"))
         item.rec.mode = (char *)"z";
     item.rec.must_exist = !(w->bind && w->bind->create_mountpoint);
+    if (json_map_get(&p->o->host->tmpfs, item.rec.destination))
+        return err_new(ERR_INVALID, "Duplicate mount point: %s", item.rec.destination);
     return place(p, &item);
 }
 
@@ -266,10 +281,9 @@ static err *take_all(planning *p)
 
 err *mounts_plan(const container_create_opts *o, const char *id, arena *a, json_list *ret)
 {
-    planning p = {.o = o, .a = a, .room = MOUNTS_MAX};
+    planning p = {.o = o, .a = a};
 
     TRY(mounts_of_version(&o->host->mounts, o->api_version));
-    p.list = arena_alloc(a, p.room * sizeof(*p.list));
     TRY(take_all(&p));
     for (size_t i = 0; i < p.n; i++) {
         err *e = str_eq(p.list[i].rec.type, "volume") ? intend(&p, &p.list[i], id) : NULL;

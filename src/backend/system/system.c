@@ -12,6 +12,7 @@
 #include <berth/system.h>
 #include <berth/timefmt.h>
 #include <berth/tree.h>
+#include <berth/volume.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -273,6 +274,7 @@ static void plugins_of(arena *a, info_answer *ret)
     static const char *const networks[] = {"bridge", "host", "null"}, *const logs[] = {"json-file",
                                                                                        "none"};
 
+    json_strs_add(&ret->plugins.volume, a, VOLUME_DRIVER);
     for (size_t i = 0; i < COUNT(networks); i++)
         json_strs_add(&ret->plugins.network, a, networks[i]);
     for (size_t i = 0; i < COUNT(logs); i++)
