@@ -143,7 +143,7 @@ static bool greedy_matches(search *s, const greedy *g, size_t i)
     size_t n = s->t->n_segments;
     char *value;
 
-    if (n < i + 1 + g->n_suffix || !g->by_method[s->method])
+    if (s->t->slash_at_end || n < i + 1 + g->n_suffix || !g->by_method[s->method])
         return false;
     for (size_t k = 0; k < g->n_suffix; k++)
         if (!str_eq(g->suffix[k], s->t->segments[n - g->n_suffix + k]))
@@ -155,11 +155,22 @@ static bool greedy_matches(search *s, const greedy *g, size_t i)
     return take_value(s, value);
 }
 
+/* A path that ends in '/' is another one than without, and few patterns do. */
+static const node *behind_slash(const node *n)
+{
+    for (const node *c = n->children; c; c = c->next)
+        if (str_eq(c->segment, ""))
+            return c;
+    return NULL;
+}
+
 static bool descend(search *s, const node *n, size_t i)
 {
     size_t kept = s->m->n;
 
     if (i == s->t->n_segments) {
+        if (s->t->slash_at_end && !(n = behind_slash(n)))
+            return false;
         s->m->route = n->by_method[s->method];
         return s->m->route != NULL;
     }
@@ -193,7 +204,7 @@ bool router_find(const router *r, http_method method, const target *t, arena *a,
     search s = {method, t, a, ret};
 
     memset(ret, 0, sizeof(*ret));
-    if (t->slash_at_end || *t->path != '/' || !descend(&s, &r->root, 0))
+    if (*t->path != '/' || !descend(&s, &r->root, 0))
         return false;
     name_values(ret, a);
     return true;

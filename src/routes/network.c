@@ -185,6 +185,7 @@ static void prune_networks(request *r)
 
 const route network_routes[] = {
     {GET, "/networks", list_networks, 0},
+    {GET, "/networks/", list_networks, 0},
     {GET, "/networks/{id}", inspect_network, 0},
     {POST, "/networks/create", create_network, 0},
     {POST, "/networks/prune", prune_networks, SINCE(25)},

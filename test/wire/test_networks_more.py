@@ -1,4 +1,5 @@
 """Networks: macvlan, ipvlan, IPv6, the daemon's own options, links of old, MAC addresses, docker-py."""
+import os
 import subprocess
 import time
 
@@ -307,3 +308,62 @@ def test_a_bridge_that_was_taken_away_comes_back(d):
     d.docker("rm", "-f", "ca")
     d.in_netns("ip", "link", "del", "br-" + made[:12])
     d.docker("network", "rm", "one")
+
+
+def test_a_bridge_of_someone_elses(d):
+    """It may be used as it is; it is never changed, and never removed."""
+    d.in_netns("ip", "link", "add", "theirs0", "type", "bridge")
+    d.in_netns("ip", "addr", "add", "10.70.0.1/24", "dev", "theirs0")
+    d.in_netns("ip", "link", "add", "wire1", "type", "veth", "peer", "name", "far1")
+    try:
+        named = ("-o", "com.docker.network.bridge.name=theirs0")
+        refused(d, "existing bridge theirs0 has another address", "network", "create", "--subnet", "10.77.0.0/24", *named, "x")
+        refused(d, "existing interface wire1 is not a bridge", "network", "create", "-o", "com.docker.network.bridge.name=wire1", "x")
+        refused(d, "networks have same bridge name", "network", "create", "-o", "com.docker.network.bridge.name=docker0", "x")
+        assert "inet" not in d.in_netns("ip", "-o", "addr", "show", "wire1", capture_output=True, text=True).stdout
+        d.in_netns("ip", "addr", "flush", "dev", "theirs0")
+        d.docker("network", "create", "--subnet", "10.77.0.0/24", *named, "one")
+        serve(d, "ca", "--network", "one")
+        assert reaches(d, "10.77.0.2", "--network", "one")
+        d.docker("rm", "-f", "ca")
+        d.docker("network", "rm", "one")
+        assert "theirs0" in d.in_netns("ip", "-o", "link", capture_output=True, text=True).stdout
+    finally:
+        d.in_netns("ip", "link", "del", "theirs0")
+        d.in_netns("ip", "link", "del", "wire1")
+
+
+def test_many_cycles_leave_nothing(d):
+    def seen():
+        return (sorted(d.in_netns("ip", "-o", "link", capture_output=True, text=True).stdout.count(kind) for kind in ("br-", "veth")),
+                d.in_netns("ip", "route", capture_output=True, text=True).stdout.replace(" linkdown", "").split(), os.listdir(os.path.join(d.run, "endpoints")),
+                os.listdir(os.path.join(d.run, "netns")), len(os.listdir("/proc/%d/fd" % d.process.pid)))
+    d.docker("run", "--rm", "busybox", "true")
+    assert until(lambda: not d.links())
+    before = seen()
+    for _ in range(8):
+        d.docker("network", "create", "one")
+        run(d, "ca", "--network", "one")
+        d.docker("run", "--rm", "--network", "one", "busybox", "true")
+        d.docker("network", "disconnect", "one", "ca")
+        d.docker("network", "connect", "one", "ca")
+        d.docker("rm", "-f", "ca")
+        d.docker("network", "rm", "one")
+    assert until(lambda: seen() == before), (seen(), before)
+
+
+def test_pools_can_run_out(fresh):
+    fresh.start("--default-address-pool", "base=10.66.0.0/23,size=24", "--bip", "10.55.0.1/24")
+    for name in ("one", "two"):
+        fresh.docker("network", "create", name)
+    status, answer = fresh.json("POST", "/networks/create", {"Name": "three"})
+    assert (status, answer["message"]) == (400, "all predefined address pools have been fully subnetted")
+    assert fresh.json("GET", "/networks/")[0] == 200
+    fresh.docker("network", "rm", "one", "two")
+    # what the host routes is left alone
+    fresh.in_netns("ip", "link", "add", "lan0", "type", "bridge")
+    fresh.in_netns("ip", "link", "set", "lan0", "up")
+    fresh.in_netns("ip", "addr", "add", "10.66.0.5/25", "dev", "lan0")
+    fresh.docker("network", "create", "one")
+    assert inspect(fresh, "one")["IPAM"]["Config"][0]["Subnet"] == "10.66.1.0/24"
+    fresh.docker("network", "rm", "one")

@@ -155,6 +155,34 @@ static err *drop_old_address(rtnl *r, const bridge_config *b, int index)
     return addr_delete(r, index, ip, s);
 }
 
+/* A link of that name that we did not make is used as it is, if it is a bridge with the address or
+ * with none: another program's is never changed. */
+static err *check_foreign(rtnl *r, const bridge_config *b, int index)
+{
+    bool is_bridge, found;
+    uint32_t group, ip;
+    subnet s;
+
+    TRY(link_look(r, b->name, &is_bridge, &group));
+    if (!is_bridge)
+        return err_new(ERR_FORBIDDEN, "existing interface %s is not a bridge", b->name);
+    if (!b->user || group == network_here.group)
+        return NULL;
+    TRY(addr_first(r, index, &ip, &s, &found));
+    if (found && (ip != b->address || s.prefix != b->subnet.prefix))
+        return err_new(ERR_FORBIDDEN, "existing bridge %s has another address", b->name);
+    return NULL;
+}
+
+static err *give_addresses(rtnl *r, const bridge_config *b, int index)
+{
+    if (b->has_ipv4 && b->address) {
+        TRY(drop_old_address(r, b, index));
+        TRY(addr_add(r, index, b->address, b->subnet));
+    }
+    return addr_is_set(b->address6) ? address_add(r, index, b->address6, b->subnet6.prefix) : NULL;
+}
+
 static err *bridge_furnish(rtnl *r, const bridge_config *b, int *ret_index)
 {
     int index = (int)if_nametoindex(b->name);
@@ -162,15 +190,12 @@ static err *bridge_furnish(rtnl *r, const bridge_config *b, int *ret_index)
     if (index == 0) {
         TRY(bridge_make(r, b));
         index = (int)if_nametoindex(b->name);
+    } else {
+        TRY(check_foreign(r, b, index));
     }
     if (index == 0)
         return err_errno(ENODEV, "bridge %s", b->name);
-    if (b->has_ipv4 && b->address) {
-        TRY(drop_old_address(r, b, index));
-        TRY(addr_add(r, index, b->address, b->subnet));
-    }
-    if (addr_is_set(b->address6))
-        TRY(address_add(r, index, b->address6, b->subnet6.prefix));
+    TRY(give_addresses(r, b, index));
     *ret_index = index;
     return link_set_up(r, index);
 }

@@ -227,6 +227,19 @@ static err *find_ours(rtnl *r, const char *name, uint32_t group, int *ret_index)
     return NULL;
 }
 
+err *link_look(rtnl *r, const char *name, bool *ret_is_bridge, uint32_t *ret_group)
+{
+    struct rtnl_link *link = NULL;
+    const char *type;
+
+    TRY(find_link(r, name, &link));
+    type = link ? rtnl_link_get_type(link) : NULL;
+    *ret_is_bridge = type && strcmp(type, "bridge") == 0;
+    *ret_group = link ? rtnl_link_get_group(link) : 0;
+    rtnl_link_put(link);
+    return NULL;
+}
+
 /* A link may go at any moment: its other end's namespace takes it along. */
 static err *unless_gone(err *e)
 {

@@ -33,6 +33,8 @@ typedef struct veth_wish {
 
 must_check err *link_add_bridge(rtnl *r, const char *name, const uint8_t mac[6], int mtu,
                                 uint32_t group);
+/* What of this name is there: *ret_group is 0 when nothing is. */
+must_check err *link_look(rtnl *r, const char *name, bool *ret_is_bridge, uint32_t *ret_group);
 must_check err *link_add_veth(rtnl *r, const veth_wish *w);
 must_check err *link_set_up(rtnl *r, int index);
 must_check err *link_isolate_port(
