@@ -86,10 +86,17 @@ def test_power_cut_after_the_answers(on_disk):
         made = list(pool.map(lambda n: d.out("create", "--name", "c%d" % n, "busybox", "echo", "whole"), range(16)))
     d.docker("rm", "c15")
     image = d.json("GET", "/images/busybox/json")[1]["Id"]
+    d.docker("volume", "create", "--label", "a=b", "plain")
+    d.docker("create", "--name", "filled", "-v", "named:/bin", "-v", "/anon", "busybox")
+    volumes, mounts = d.json("GET", "/volumes"), d.json("GET", "/containers/filled/json")[1]["Mounts"]
+    filled = {name: os.path.getsize(d.data + "/volumes/named/_data/" + name) for name in ("busybox", "sh")}
     d.kill9()
     disk.cut()
     d.start()
-    assert {c["Id"] for c in d.json("GET", "/containers/json?all=1")[1]} == set(made[:15])
+    assert {c["Id"] for c in d.json("GET", "/containers/json?all=1")[1]} == set(made[:15]) | {d.json("GET", "/containers/filled/json")[1]["Id"]}
+    assert d.json("GET", "/volumes") == volumes and d.json("GET", "/containers/filled/json")[1]["Mounts"] == mounts
+    assert {name: os.path.getsize(d.data + "/volumes/named/_data/" + name) for name in filled} == filled
+    assert all(os.path.isdir(v["Mountpoint"]) for v in volumes[1]["Volumes"])
     assert d.json("GET", "/images/kept/again:v1/json")[1]["Id"] == image
     assert d.out("start", "-a", "c3") == "whole"
     assert d.out("run", "--rm", "kept/again:v1", "sh", "-c", "ls /bin | wc -l; echo ran").endswith("ran")

@@ -349,6 +349,8 @@ def test_copy_up(berthd):
     expected = ["2750 1000:1001 .", "4751 12:34 file", "1777 5:6 dir", "one", "/etc/passwd", "dir", "2", "fifo", "981173106"]
     d.docker("create", "--name", "filler", "-v", "named:/data", "filled")  # filled at create, as dockerd does
     assert d.out("run", "--rm", "-v", "named:/v", "busybox", "sh", "-c", look).splitlines() == expected
+    if "user.colour" in os.listxattr(d.root + "/image-filled/data/file"):
+        assert os.getxattr(d.data + "/volumes/named/_data/file", "user.colour") == b"blue"
     own = inspect(d, "filler")["Mounts"]
     empty = [m for m in own if m["Destination"] == "/empty"][0]
     assert d.out("run", "--rm", "-v", empty["Name"] + ":/v", "busybox", "stat", "-c", "%a %u:%g", "/v") == "700 1000:1001"
@@ -364,6 +366,26 @@ def test_copy_up(berthd):
     d.docker("rm", "-v", "store")
     d.docker("volume", "rm", "named", "full", "bare", "bare2")
     d.docker("rmi", "filled")
+
+
+def test_a_full_disk_leaves_no_volume(fresh):
+    d = fresh
+    os.makedirs(d.data + "/volumes")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", d.data + "/volumes"], check=True)
+    try:
+        d.start()
+        d.load_busybox()
+        done = d.docker("create", "-v", "big:/bin", "-v", "/anon", "busybox", check=False)
+        assert "no space left on device" in done.stderr.lower()
+        assert until(lambda: sorted(os.listdir(d.data + "/volumes")) == [".gone", ".making"])
+        assert not os.listdir(d.data + "/volumes/.making") and not volumes(d) and not d.out("ps", "-aq")
+        d.docker("run", "--rm", "-v", "small:/s", "busybox", "touch", "/s/f")
+        d.docker("volume", "rm", "small")
+        assert d.stop() == 0
+    finally:
+        if d.process:
+            d.stop()
+        subprocess.run(["umount", "-l", d.data + "/volumes"], check=True)
 
 
 def test_image_volumes_stay_inside(berthd):

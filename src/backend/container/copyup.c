@@ -41,6 +41,7 @@ typedef struct linked {
 
 typedef struct copying {
     int to_root;
+    bool any; /* something was copied */
     linked *links;
     buf path; /* where we are, below the root: "a/b" */
 } copying;
@@ -224,6 +225,7 @@ static err *copy_entry(copying *c, int from, int to, const char *name, unsigned 
 
     if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return err_errno(errno, "stat %s", name);
+    c->any = true;
     switch (st.st_mode & S_IFMT) {
     case S_IFDIR:
         return copy_directory(c, from, to, name, &st, depth);
@@ -291,6 +293,8 @@ err *copy_up(int from, int to)
     e = copy_below(&c, from, to, 0);
     if (!e)
         e = copy_attributes(from, to, &st);
+    if (!e && (c.any ? syncfs(to) : fsync(to)) < 0) /* create is answered for what is there */
+        e = err_errno(errno, "sync");
     HASH_ITER (hh, c.links, l, next) {
         HASH_DEL(c.links, l);
         free(l->path);
