@@ -74,7 +74,7 @@ must_check err *volume_intend(const volume_wish *w, const char *holder, volume *
                               bool *ret_is_new);
 must_check err *volume_make(const volume *v); /* blocks */
 void volume_save(const volume *v, store_batch *b);
-void volume_made(volume *v);
+void volume_made(volume *v); /* by each who made it */
 void volume_give_up(volume *v, const char *holder);
 volume *volume_by_name(
     const char *name); /* a coming or a leaving one too; NULL when there is none */

@@ -1,4 +1,5 @@
 """Volumes and mounts: every kind, by the docker CLI, docker-py and bare requests, on real containers."""
+import concurrent.futures
 import json
 import os
 import subprocess
@@ -480,6 +481,42 @@ def test_options_are_mounted_for_the_first_and_unmounted_after_the_last(berthd):
     assert "error while mounting volume '%s/volumes/bad/_data': failed to mount local volume: mount /nonexist:%s/volumes/bad/_data, " \
            "flags: 0x1000: no such file or directory" % (d.data, d.data) in done.stderr
     d.docker("volume", "rm", "bad")
+
+
+def test_everything_at_once(berthd):
+    """Creations, starts, removals and prunes of the same two volumes: each answer is one of those that make sense."""
+    d = berthd
+    before = volumes(d)
+    odd = []
+
+    def ask(method, path, body=None, expected=()):
+        status, answer = d.json(method, path, body)
+        if status not in expected:
+            odd.append((method, path, status, answer))
+        return status, answer
+
+    def worker(n):
+        for i in range(5):
+            ask("POST", "/volumes/create", {"Name": "par-plain"}, (201, 409))
+            ask("POST", "/volumes/create", {"Name": "par-memory", "DriverOpts": {"type": "tmpfs", "device": "tmpfs"}}, (201, 409))
+            body = {"Image": "busybox", "Cmd": ["touch", "/p/x", "/m/x", "/a/x"], "Volumes": {"/a": {}},
+                    "HostConfig": {"Binds": ["par-plain:/p", "par-memory:/m"]}}
+            status, made = ask("POST", "/containers/create", body, (201, 409))
+            if status == 201:
+                ask("POST", "/containers/%s/start" % made["Id"], None, (204,))
+                if (n + i) % 2:
+                    ask("POST", "/containers/%s/wait" % made["Id"], None, (200,))
+                ask("DELETE", "/containers/%s?v=1&force=1" % made["Id"], None, (204,))
+            ask("DELETE", "/volumes/par-plain", None, (204, 404, 409))
+            ask("DELETE", "/volumes/par-memory", None, (204, 404, 409))
+            ask("POST", "/volumes/prune", None, (200, 409))
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(worker, range(4)))
+    assert not odd
+    d.docker("volume", "rm", "-f", "par-plain", "par-memory")
+    assert volumes(d) == before and not d.mounts()
+    assert os.listdir(d.data + "/volumes/.gone") == [] and until(lambda: not os.listdir(d.data + "/volumes/.making"))
 
 
 # ---- events, docker-py ----

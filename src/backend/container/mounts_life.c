@@ -97,16 +97,16 @@ err *mounts_make(container *c)
 void mounts_save(container *c, store_batch *b)
 {
     for (size_t i = 0; i < c->rec.mount_points.n; i++)
-        if (c->volumes[i] && volume_is_coming(c->volumes[i]))
+        if (c->marks[i])
             volume_save(c->volumes[i], b);
 }
 
 void mounts_made(container *c)
 {
     for (size_t i = 0; i < c->rec.mount_points.n; i++) {
-        c->marks[i] = false;
-        if (c->volumes[i])
+        if (c->marks[i])
             volume_made(c->volumes[i]);
+        c->marks[i] = false;
     }
 }
 

@@ -11,6 +11,7 @@
 #include <berth/tree.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -93,11 +94,17 @@ static err *sync_directory(const char *path)
 
 static err *write_record(const volume *v)
 {
-    auto_free char *path = xasprintf("%s/volume.json", v->dir);
+    char own[65];
+    auto_free char *path = xasprintf("%s/volume.json", v->dir), *mine = NULL;
     auto_buf text = {0};
 
+    str_random_id(own); /* several may make one volume at once: each renames a file of its own */
+    mine = xasprintf("%s/.%s", v->dir, own);
     json_encode(&volume_record_json, &v->rec, JSON_ANY_VERSION, &text);
-    return file_write(path, text.data, text.len, 0600);
+    TRY(file_write(mine, text.data, text.len, 0600));
+    if (rename(mine, path) < 0)
+        return err_errno(errno, "rename %s", mine);
+    return NULL;
 }
 
 err *volume_make(const volume *v)
@@ -142,11 +149,12 @@ static void on_unmarked(void *arg, err *e)
 
 void volume_made(volume *v)
 {
-    if (v->stage != VOLUME_COMING)
-        return;
+    bool first = v->stage == VOLUME_COMING;
+
     v->stage = VOLUME_HERE;
     job_begin("volume.unmark", job_unmark, volume_making_path(v->rec.name), on_unmarked);
-    volume_event(v, "create", NULL);
+    if (first)
+        volume_event(v, "create", NULL);
 }
 
 static err *job_unmake(void *arg)
@@ -234,7 +242,7 @@ static void creation_free(void *st)
 static const flow_step create_steps[] = {
     {"make directories", JOB(job_make), .when = is_new},
     {"record", CALL(call_record), .when = is_new},
-    {"made", NOW(now_made)},
+    {"made", NOW(now_made), .when = is_new},
     {0},
 };
 const flow_def volume_create_flow = {"volume.create", create_steps, creation_free, HANGUP_FINISH};
