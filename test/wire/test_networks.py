@@ -243,3 +243,13 @@ def test_another_name(d):
     d.kill9()
     d.start()
     assert [c["Name"] for c in inspect(d, "one")["Containers"].values()] == ["cb"]
+
+
+def test_a_network_goes_right_after_its_containers_ended(d):
+    """Whoever saw a container end finds its network free, however long the rest of the end takes."""
+    for i in range(6):
+        d.docker("network", "create", "one")
+        d.docker("run", "--name", "c%d" % i, "--network", "one", "busybox", "true")
+        d.docker("network", "rm", "one")
+        assert container(d, "c%d" % i)["NetworkSettings"]["Networks"]["one"]["IPAddress"] == ""
+    refused(d, "network one not found", "start", "c0")

@@ -538,7 +538,7 @@ void networks_describe(const container *c, arena *a, json_mapof *ret)
         err *e = network_of(c, i, &n);
 
         *s = *JSON_AT(c->rec.networks, endpoint_settings, i);
-        if (ep)
+        if (ep && c->state.running)
             endpoint_describe(ep, a, s);
         if (!e)
             names_on(c, n, s, a, &s->dns_names);

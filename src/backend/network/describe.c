@@ -57,7 +57,8 @@ void network_inspected(const network *n, bool with_containers, arena *a, network
     if (n->predefined && n->driver != &driver_bridge)
         ret->ipam.config.set = false;
     for (const endpoint *ep = endpoint_on(n, NULL); ep && with_containers; ep = endpoint_on(n, ep))
-        add_container(ep, a, &ret->containers);
+        if (!ep->leaving)
+            add_container(ep, a, &ret->containers);
 }
 
 /* ---- list ---- */
@@ -100,7 +101,7 @@ err *networks_list(const filters *f, arena *a, network ***ret_list, size_t *ret_
         room++;
     *ret_list = arena_alloc(a, (room + 1) * sizeof **ret_list);
     for (network *one = networks_first(); one; one = one->next)
-        if (!one->absent && !one->coming && matches(one, f))
+        if (!one->absent && !one->coming && !one->removing && matches(one, f))
             (*ret_list)[n++] = one;
     *ret_n = n;
     return NULL;

@@ -3,6 +3,7 @@
  * All that a job reads of an endpoint is fixed before it is handed over.  Loop thread only. */
 #include "endpoint_opts.h"
 #include <berth/events.h>
+#include <berth/flow.h>
 #include <berth/log.h>
 #include <berth/mem.h>
 #include <berth/str.h>
@@ -44,6 +45,8 @@ void endpoint_unlist(endpoint *ep)
     else
         newest = ep->prev;
     ep->net->endpoints--;
+    if (ep->net->endpoints == 0 && ep->net->when_empty)
+        flow_resume(take(ep->net->when_empty), NULL);
 }
 
 static void release_one(network *n, addr a)
@@ -407,6 +410,7 @@ void endpoint_joined(endpoint *ep, const char *netns_path)
 
 void endpoint_left(endpoint *ep)
 {
+    ep->leaving = true;
     if (!ep->joined)
         return;
     ep->joined = false;

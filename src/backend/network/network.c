@@ -335,6 +335,8 @@ void network_done(void)
 {
     guard_stop();
     timer_stop(take(burial));
+    for (network *n = networks_first(); n; n = n->next)
+        n->when_empty = NULL; /* nobody waits any more */
     endpoints_free();
     bridges_forget();
     networks_free();

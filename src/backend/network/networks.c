@@ -142,7 +142,7 @@ void networks_free(void)
 
 static bool is_there(const network *n)
 {
-    return !n->absent && !n->coming;
+    return !n->absent && !n->coming && !n->removing;
 }
 
 err *network_find(const char *ref, network **ret_n)

@@ -86,8 +86,9 @@ struct network {
     size_t n_pools;
     bool predefined, absent; /* --bridge=none */
     bool coming;             /* its creation has not ended: nobody finds it */
-    bool removing;
+    bool removing;           /* nobody finds it any more */
     unsigned endpoints;
+    struct flow *when_empty; /* resumed when its last endpoint goes */
     network *next;
 };
 
@@ -104,6 +105,7 @@ struct endpoint {
     char ifname[NAME_TEXT]; /* in the container */
     int gw_priority;
     bool gw4, gw6; /* the container's default routes go through it */
+    bool leaving;  /* its container ended, or is being disconnected */
     bool joined;   /* who serves names was told */
     /* Of one that is abandoned: where it is, and what else its container has. */
     char *netns;
@@ -202,6 +204,9 @@ must_check err *endpoint_strike_out(const char *id);
 
 /* ---- network.c: loop ---- */
 void bury_later(void); /* detached veths whose namespace does not end */
+
+/* ---- remove.c: loop ---- */
+bool network_is_used(const network *n); /* by an endpoint that is to stay */
 
 /* ---- describe.c: loop ---- */
 void network_event(const network *n, const char *action); /* {name, type} */

@@ -55,7 +55,7 @@ static void go_on(void *arg)
     while (p->next < p->ids.n) {
         network *n = networks_by_id(p->ids.v[p->next++]);
 
-        if (!n || n->endpoints || n->removing)
+        if (!n || network_is_used(n) || n->removing)
             continue;
         free(p->name);
         p->name = xstrdup(n->name);
@@ -83,7 +83,7 @@ static err *until_of(const filters *f, int64_t *ret_ns)
 
 static bool is_prunable(const network *n, const filters *f, int64_t until_ns)
 {
-    if (n->predefined || n->coming || n->removing || n->endpoints || n->rec.config_only)
+    if (n->predefined || n->coming || n->removing || network_is_used(n) || n->rec.config_only)
         return false;
     if (n->rec.created_ns > until_ns || !filters_match_labels(f, "label", &n->rec.labels))
         return false;

@@ -19,6 +19,18 @@ typedef struct removal {
     void *arg;
 } removal;
 
+/* What ended containers still hold of it is about to be given back: a client that saw them end may
+ * count on that. */
+static void call_wait(void *st, flow *f)
+{
+    network *n = ((removal *)st)->n;
+
+    if (n->endpoints == 0)
+        flow_resume(f, NULL);
+    else
+        n->when_empty = f;
+}
+
 static void on_forgotten(void *arg, err *e)
 {
     flow_resume(arg, e);
@@ -57,6 +69,7 @@ static void removal_free(void *st)
 }
 
 static const flow_step remove_steps[] = {
+    {"wait for those that leave", CALL(call_wait)},
     {"forget", CALL(call_forget)},
     {"remove the link", JOB(job_unmake)},
     {"announce", NOW(now_announce)},
@@ -74,12 +87,23 @@ static void on_removed(void *arg, void *st, err *e)
     r->done(r->arg, e);
 }
 
-static err *has_endpoints(const network *n)
+bool network_is_used(const network *n)
+{
+    for (const endpoint *ep = endpoint_on(n, NULL); ep; ep = endpoint_on(n, ep))
+        if (!ep->leaving)
+            return true;
+    return false;
+}
+
+must_check static err *has_endpoints(const network *n)
 {
     auto_buf list = {0};
 
     for (const endpoint *ep = endpoint_on(n, NULL); ep; ep = endpoint_on(n, ep))
-        buf_printf(&list, "%sname:\"%s\" id:\"%.12s\"", list.len ? ", " : "", ep->name, ep->id);
+        if (!ep->leaving)
+            buf_printf(&list, "%sname:\"%s\" id:\"%.12s\"", list.len ? ", " : "", ep->name, ep->id);
+    if (list.len == 0)
+        return NULL;
     return err_new(ERR_FORBIDDEN,
                    "error while removing network: network %s has active endpoints (%s)", n->name,
                    list.data);
@@ -99,8 +123,7 @@ static err *may_remove(const network *n)
         return err_new(ERR_FORBIDDEN, "%s is a pre-defined network and cannot be removed", n->name);
     if (n->removing)
         return err_new(ERR_NOT_FOUND, "network %s not found", n->name);
-    if (n->endpoints > 0)
-        return has_endpoints(n);
+    TRY(has_endpoints(n));
     if (n->rec.config_only && is_config_of_another(n))
         return err_new(ERR_FORBIDDEN,
                        "error while removing network: configuration network \"%s\" is in use",
