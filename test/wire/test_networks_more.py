@@ -175,6 +175,10 @@ def test_mac_addresses(d):
     assert (status, answer["message"]) == (400, "conflicting options: mac-address and the network mode")
 
 
+def test_info_names_the_drivers(d):
+    assert d.json("GET", "/info")[1]["Plugins"]["Network"] == ["bridge", "host", "ipvlan", "macvlan", "null"]
+
+
 def test_network_disabled(d):
     status, _ = d.json("POST", "/containers/create?name=nd", {"Image": "busybox", "NetworkDisabled": True, "Cmd": ["ls", "/sys/class/net"]})
     assert status == 201

@@ -271,8 +271,8 @@ static void limits_of(info_answer *ret)
 
 static void plugins_of(arena *a, info_answer *ret)
 {
-    static const char *const networks[] = {"bridge", "host", "null"}, *const logs[] = {"json-file",
-                                                                                       "none"};
+    static const char *const networks[] = {"bridge", "host", "ipvlan", "macvlan", "null"},
+                             *const logs[] = {"json-file", "none"};
 
     json_strs_add(&ret->plugins.volume, a, VOLUME_DRIVER);
     for (size_t i = 0; i < COUNT(networks); i++)
