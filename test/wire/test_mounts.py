@@ -10,7 +10,7 @@ from volume_rig import create, inspect, make_image, refused, volumes
 
 def test_mounts_of_inspect_and_list(berthd):
     d = berthd
-    d.docker("create", "--name", "all", "-v", "/anon", "-v", "na:/na", "-v", "na:/nb:ro", "-v", "/tmp:/bb:ro", "-v", "/var:/bp:rshared",
+    d.docker("create", "--name", "all", "-v", "/anon", "-v", "na:/na", "-v", "na:/nb:ro", "-v", os.path.dirname(d.root) + ":/bb:ro", "-v", "/var:/bp:rshared",
              "--mount", "type=tmpfs,target=/tt,tmpfs-size=1m,tmpfs-mode=700", "--mount", "type=volume,source=mv,target=/mv",
              "--mount", "type=bind,source=/var,target=/mb,readonly", "--tmpfs", "/tm", "busybox")
     mounts = {m["Destination"]: m for m in inspect(d, "all")["Mounts"]}
@@ -28,7 +28,7 @@ def test_mounts_of_inspect_and_list(berthd):
     assert mounts["/mb"] == {"Type": "bind", "Source": "/var", "Destination": "/mb", "Mode": "", "RW": False,
                              "Propagation": "rprivate"}
     assert mounts["/bp"]["Mode"] == mounts["/bp"]["Propagation"] == "rshared" and mounts["/bp"]["RW"]
-    # the daemon's root is below /tmp here
+    # it holds the daemon's root
     assert mounts["/bb"]["Propagation"] == "rslave" and mounts["/bb"]["Mode"] == "ro"
     assert "/tm" not in mounts
     for value, found in (("na", True), ("/mb", True), (anon, True), ("nothing", False)):
