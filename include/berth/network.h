@@ -162,6 +162,8 @@ typedef struct network_hooks { /* any may be NULL */
 void network_set_hooks(const network_hooks *hooks);         /* copied; NULL: none */
 void endpoint_joined(endpoint *ep, const char *netns_path); /* the container room tells */
 void endpoint_left(endpoint *ep);                           /* idempotent */
+/* An endpoint that has left still holds this address ("" and NULL: none). */
+bool network_address_leaves(const network *n, const char *ip);
 
 /* ---- after a crash ---- */
 typedef struct network_sweep network_sweep;

@@ -253,3 +253,16 @@ def test_a_network_goes_right_after_its_containers_ended(d):
         d.docker("network", "rm", "one")
         assert container(d, "c%d" % i)["NetworkSettings"]["Networks"]["one"]["IPAddress"] == ""
     refused(d, "network one not found", "start", "c0")
+
+
+def test_an_address_is_free_once_its_container_was_seen_to_end(d):
+    d.docker("network", "create", "--subnet", "10.77.0.0/24", "one")
+    for name in ("ca", "cb"):
+        d.docker("create", "--name", name, "--network", "one", "--ip", "10.77.0.9", "busybox", "sleep", "600")
+    for now, before in (("ca", "cb"), ("cb", "ca")) * 4:
+        if container(d, before)["State"]["Running"]:
+            assert d.api("POST", "/containers/%s/kill" % before)[0] == 204
+            assert d.api("POST", "/containers/%s/wait" % before)[0] == 200
+        status, text, _ = d.api("POST", "/containers/%s/start" % now)
+        assert status == 204, text
+        assert networks_of(d, now)["one"]["IPAddress"] == "10.77.0.9"

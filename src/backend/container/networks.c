@@ -308,6 +308,22 @@ err *networks_join(container *c)
     return NULL;
 }
 
+bool networks_must_wait(const container *c)
+{
+    for (size_t i = 0; i < c->rec.networks.n; i++) {
+        const endpoint_ipam_config *asked =
+            JSON_AT(c->rec.networks, endpoint_settings, i)->ipam_config;
+        network *n = NULL;
+        err *e = asked ? network_of(c, i, &n) : NULL;
+
+        err_free(e);
+        if (n && (network_address_leaves(n, asked->ipv4_address) ||
+                  network_address_leaves(n, asked->ipv6_address)))
+            return true;
+    }
+    return false;
+}
+
 void networks_leave(container *c)
 {
     for (size_t i = 0; i < c->n_endpoints; i++)

@@ -174,6 +174,9 @@ must_check err *networks_decide(const container_create_opts *o, arena *a, json_m
                                 strv *warnings);
 /* An endpoint on each; none is left on failure. */
 must_check err *networks_join(container *c);
+/* An address it asks for is held by a container that has ended and whose network is being taken
+ * down: it will be free in a moment. */
+bool networks_must_wait(const container *c);
 void networks_leave(container *c);   /* gives the endpoints back; after networks_detach */
 void networks_restore(container *c); /* those of the run that a previous daemon began */
 bool networks_own_netns(const container *c);

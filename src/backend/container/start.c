@@ -12,6 +12,7 @@
 #include <berth/rootfs.h>
 #include <berth/spec.h>
 #include <berth/str.h>
+#include <berth/timer.h>
 #include <berth/tree.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,8 @@
 #include <unistd.h>
 
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+enum { ADDRESS_WAIT_MS = 10 };
 
 typedef struct starting {
     container *c; /* referenced */
@@ -37,6 +40,7 @@ typedef struct starting {
     const char *seccomp_bpf;
     unsigned short rows, cols;
     bool again; /* by itself, after a run has ended */
+    timer *wait;
     flow *flow;
     container_done *done;
     void *arg;
@@ -436,11 +440,25 @@ static err *plan(starting *s)
     return plan_files(s);
 }
 
+static void start_begin(container *c, void *arg); /* its own timer calls it again */
+
+static void on_waited(void *arg)
+{
+    starting *s = arg;
+
+    timer_stop(take(s->wait));
+    start_begin(s->c, s);
+}
+
 static void start_begin(container *c, void *arg)
 {
     starting *s = arg;
     err *e = NULL;
 
+    if (!c->removing && !c->state.running && networks_must_wait(c)) {
+        s->wait = timer_start("start.address", ADDRESS_WAIT_MS, on_waited, s);
+        return;
+    }
     if (s->again && !c->state.restarting) { /* it was stopped meanwhile */
         op_end(c);
         s->done(s->arg, NULL);

@@ -418,6 +418,18 @@ void endpoint_left(endpoint *ep)
         hook.left(ep);
 }
 
+bool network_address_leaves(const network *n, const char *ip)
+{
+    addr a;
+
+    if (!addr_parse(ip, &a))
+        return false;
+    for (const endpoint *ep = endpoint_on(n, NULL); ep; ep = endpoint_on(n, ep))
+        if (ep->leaving && (addr_eq(ep->ip, a) || addr_eq(ep->ip6, a)))
+            return true;
+    return false;
+}
+
 /* ---- reads ---- */
 
 const char *endpoint_id(const endpoint *ep)
