@@ -66,7 +66,8 @@ def test_create_inspect_list_remove(d):
     refused(d, "network with name one already exists", "network", "create", "one")
     assert d.out("network", "rm", made[:8]) == made[:8]
     refused(d, "network one not found", "network", "inspect", "one")
-    assert "br-" not in d.in_netns("ip", "-o", "link", capture_output=True, text=True).stdout
+    assert "172.18." not in d.in_netns("ip", "route", capture_output=True, text=True).stdout
+    assert until(lambda: "br-" not in d.in_netns("ip", "-o", "link", capture_output=True, text=True).stdout)
 
 
 def test_containers_talk_on_their_network_and_not_across(d):

@@ -187,6 +187,10 @@ static err *bridge_furnish(rtnl *r, const bridge_config *b, int *ret_index)
 {
     int index = (int)if_nametoindex(b->name);
 
+    if (index != 0) { /* one of that name may be due to be deleted */
+        TRY(link_delete(r, b->name, network_here.dead_group));
+        index = (int)if_nametoindex(b->name);
+    }
     if (index == 0) {
         TRY(bridge_make(r, b));
         index = (int)if_nametoindex(b->name);
@@ -281,7 +285,20 @@ static err *bridge_create(network *n)
     return err_wrap(e, "failed to set up network bridge %s", n->bridge.name);
 }
 
-/* A bridge that was there before its network was is left. */
+/* Its subnet is free at once: the link that is due to be deleted has no address any more. */
+static void give_address_back(rtnl *r, const bridge_config *b)
+{
+    bool is_bridge;
+    uint32_t group = 0;
+    err *e = link_look(r, b->name, &is_bridge, &group);
+
+    if (!e && group == network_here.group && b->has_ipv4 && b->address)
+        e = addr_delete(r, (int)if_nametoindex(b->name), b->address, b->subnet);
+    err_log(e, "address of a removed bridge");
+}
+
+/* A bridge that was there before its network was is left.  Ours is taken down, and network.c
+ * deletes it with what else is due: the kernel takes tens of milliseconds for one or for many. */
 static err *bridge_destroy(network *n)
 {
     auto_rtnl *r = NULL;
@@ -297,7 +314,8 @@ static err *bridge_destroy(network *n)
         e = firewall_write_now();
     pthread_mutex_unlock(&bridge_lock);
     err_log(e, "the firewall still has a removed network");
-    return link_delete(r, n->bridge.name, network_here.group);
+    give_address_back(r, &n->bridge);
+    return link_retire_bridge(r, n->bridge.name, network_here.group, network_here.dead_group);
 }
 
 /* ---- an endpoint ---- */

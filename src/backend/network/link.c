@@ -312,6 +312,20 @@ err *link_retire(rtnl *r, const char *name, uint32_t group, uint32_t dead)
     return NULL;
 }
 
+err *link_retire_bridge(rtnl *r, const char *name, uint32_t group, uint32_t dead)
+{
+    struct ifinfomsg down = {.ifi_change = IFF_UP};
+    struct nl_msg *msg;
+
+    TRY(find_ours(r, name, group, &down.ifi_index));
+    if (down.ifi_index == 0)
+        return NULL;
+    msg = link_message(RTM_NEWLINK, AF_UNSPEC, down);
+    if (nla_put_u32(msg, IFLA_GROUP, dead) < 0)
+        abort();
+    return unless_gone(rtnl_ask(r, msg, "retire", name));
+}
+
 static err *dump_failed(rtnl *r, int rc, const char *what)
 {
     return rc < 0 ? failed(r, rc, "list", what) : NULL;

@@ -56,6 +56,8 @@ must_check err *link_add(rtnl *r, const link_wish *w); /* down; link_kind.c */
 must_check err *link_delete(rtnl *r, const char *name, uint32_t group);
 /* Cuts a bridge port of this name and group off at once and gives it the group dead; idempotent. */
 must_check err *link_retire(rtnl *r, const char *name, uint32_t group, uint32_t dead);
+/* Takes a bridge of this name and group down and gives it the group dead; idempotent. */
+must_check err *link_retire_bridge(rtnl *r, const char *name, uint32_t group, uint32_t dead);
 must_check err *link_delete_group(rtnl *r,
                                   uint32_t group); /* all of them at the price of one; idempotent */
 /* fn for every veth end here with this group. */

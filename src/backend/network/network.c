@@ -236,7 +236,7 @@ static err *job_bury(void *arg)
 static void on_buried(void *arg, err *e)
 {
     (void)arg;
-    err_log(e, "veths of ended containers are left");
+    err_log(e, "links of what has ended are left");
 }
 
 static void on_bury_time(void *arg)
@@ -334,6 +334,8 @@ err *network_init(const network_opts *opts)
 void network_done(void)
 {
     guard_stop();
+    if (burial)
+        err_log(bridge_bury(), "links of ended containers are left");
     timer_stop(take(burial));
     for (network *n = networks_first(); n; n = n->next)
         n->when_empty = NULL; /* nobody waits any more */

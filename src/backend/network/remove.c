@@ -58,6 +58,7 @@ static err *now_announce(void *st)
     network *n = ((removal *)st)->n;
 
     networks_unlist(n);
+    bury_later();
     network_event(n, "destroy");
     network_unref(n);
     return NULL;
