@@ -2,6 +2,7 @@
  * same. */
 #include <assert.h>
 #include <berth/api/container.h>
+#include <berth/api/network.h>
 #include <berth/mem.h>
 #include <stdint.h>
 #include <string.h>
@@ -30,5 +31,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     round_trip(&create_extra_json, (const char *)data, n);
     round_trip(&exec_config_json, (const char *)data, n);
     round_trip(&networking_config_json, (const char *)data, n);
+    round_trip(&network_create_request_json, (const char *)data, n);
+    round_trip(&network_connect_request_json, (const char *)data, n);
+    round_trip(&network_disconnect_request_json, (const char *)data, n);
     return 0;
 }

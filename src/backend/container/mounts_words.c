@@ -129,7 +129,7 @@ static err *bind_split(const char *text, arena *a, const char **source, const ch
 
 err *bind_parse(const char *text, arena *a, mount_wish *ret, const char **ret_mode)
 {
-    const char *source, *target, *mode, *kinds[MODE_KINDS];
+    const char *source = NULL, *target = NULL, *mode = NULL, *kinds[MODE_KINDS];
     mount_wish w = {0};
 
     TRY(bind_split(text, a, &source, &target, &mode));
