@@ -1,6 +1,8 @@
 """Networks: macvlan, ipvlan, IPv6, the daemon's own options, links of old, MAC addresses, docker-py."""
 import os
+import random
 import subprocess
+import threading
 import time
 
 import docker as sdk
@@ -354,6 +356,45 @@ def test_many_cycles_leave_nothing(d):
         d.docker("rm", "-f", "ca")
         d.docker("network", "rm", "one")
     assert until(lambda: seen() == before), (seen(), before)
+
+
+def test_everything_at_once(d):
+    """Six clients who know nothing of each other: no answer but those that a client can do something with, and nothing is left."""
+    bad = []
+
+    def step(r):
+        n, c = "n%d" % r.randrange(3), "c%d" % r.randrange(4)
+        return r.choice([
+            ("POST", "/networks/create", {"Name": n, "EnableIPv6": r.random() < 0.3}), ("DELETE", "/networks/" + n, None),
+            ("POST", "/networks/%s/connect" % n, {"Container": c}), ("POST", "/networks/%s/disconnect" % n, {"Container": c, "Force": True}),
+            ("POST", "/containers/create?name=" + c, {"Image": "busybox", "Cmd": ["sleep", "600"], "HostConfig": {"NetworkMode": n}}),
+            ("POST", "/containers/%s/start" % c, None), ("POST", "/containers/%s/kill" % c, None),
+            ("DELETE", "/containers/%s?force=1" % c, None), ("POST", "/networks/prune", None), ("GET", "/networks/" + n, None),
+            ("GET", "/containers/json?all=1", None)])
+
+    def client(seed):
+        r = random.Random(seed)
+        for _ in range(50):
+            asked = step(r)
+            try:
+                status, text, _ = d.api(*asked)
+                if status >= 500 and b"is not connected to" not in text:
+                    bad.append((asked, status, text))
+            except OSError as e:
+                bad.append((asked, repr(e)))
+    clients = [threading.Thread(target=client, args=(i,)) for i in range(6)]
+    for t in clients:
+        t.start()
+    for t in clients:
+        t.join()
+    assert not bad
+    ids = d.out("ps", "-aq").split()
+    if ids:
+        d.docker("rm", "-f", *ids)
+    for name in d.out("network", "ls", "-q", "--filter", "type=custom").split():
+        d.docker("network", "rm", name)
+    assert until(lambda: not d.links() and "br-" not in d.in_netns("ip", "-o", "link", capture_output=True, text=True).stdout)
+    assert os.listdir(os.path.join(d.run, "endpoints")) == [] and os.listdir(os.path.join(d.run, "netns")) == []
 
 
 def test_pools_can_run_out(fresh):
