@@ -177,8 +177,9 @@ must_check err *networks_join(container *c);
 /* An address it asks for is held by a container that has ended and whose network is being taken
  * down: it will be free in a moment. */
 bool networks_must_wait(const container *c);
-void networks_leave(container *c);   /* gives the endpoints back; after networks_detach */
-void networks_restore(container *c); /* those of the run that a previous daemon began */
+void networks_leave(container *c);         /* gives the endpoints back; after networks_detach */
+void networks_restore(container *c);       /* those of the run that a previous daemon began */
+bool networks_is_shared(const char *mode); /* NetworkMode is container:X */
 bool networks_own_netns(const container *c);
 /* Jobs. */
 must_check err *networks_attach(endpoint *const *eps, size_t n, const char *netns_path);

@@ -53,6 +53,26 @@ err *address_add(rtnl *r, int index, addr a, int prefix)
     return NULL;
 }
 
+err *addr_add(rtnl *r, int index, uint32_t ip, subnet s)
+{
+    return address_add(r, index, addr_v4(ip), s.prefix);
+}
+
+err *addr_delete(rtnl *r, int index, uint32_t ip, subnet s)
+{
+    struct ifaddrmsg head = {.ifa_family = AF_INET,
+                             .ifa_prefixlen = (unsigned char)s.prefix,
+                             .ifa_index = (unsigned)index};
+    struct nl_msg *msg = nlmsg_alloc_simple(RTM_DELADDR, 0);
+    char text[IP_TEXT];
+
+    if (!msg || nlmsg_append(msg, &head, sizeof head, NLMSG_ALIGNTO) < 0)
+        abort();
+    put_addr(msg, IFA_LOCAL, addr_v4(ip));
+    ip_format(ip, text);
+    return rtnl_ask(r, msg, "delete address", text);
+}
+
 err *default_route_set(rtnl *r, int index, addr gateway, bool v6)
 {
     struct rtmsg head = {.rtm_family = (unsigned char)family_of(v6),

@@ -374,65 +374,6 @@ err *link_each_made(rtnl *r, uint32_t group, void (*fn)(void *arg, const char *n
     return each(r, is_made, group, fn, arg);
 }
 
-static struct nl_addr *ipv4(uint32_t ip, int prefix)
-{
-    uint32_t wire = htonl(ip);
-    struct nl_addr *a = nl_addr_build(AF_INET, &wire, sizeof wire);
-
-    if (!a)
-        abort();
-    nl_addr_set_prefixlen(a, prefix);
-    return a;
-}
-
-err *addr_add(rtnl *r, int index, uint32_t ip, subnet s)
-{
-    struct rtnl_addr *address = rtnl_addr_alloc();
-    struct nl_addr *local = ipv4(ip, s.prefix), *broadcast = ipv4(subnet_last(s), 32);
-    struct nl_msg *msg = NULL;
-    char text[IP_TEXT];
-    int rc;
-
-    if (!address)
-        abort();
-    ip_format(ip, text);
-    rtnl_addr_set_ifindex(address, index);
-    rtnl_addr_set_local(address, local);
-    rtnl_addr_set_broadcast(address, broadcast);
-    rc = rtnl_addr_build_add_request(address, NLM_F_CREATE | NLM_F_EXCL, &msg);
-    if (rc >= 0)
-        rc = ask(r, msg);
-    nlmsg_free(msg);
-    nl_addr_put(local);
-    nl_addr_put(broadcast);
-    rtnl_addr_put(address);
-    if (rc < 0 && r->errnum == EEXIST)
-        return NULL;
-    return rc < 0 ? failed(r, rc, "add address", text) : NULL;
-}
-
-err *addr_delete(rtnl *r, int index, uint32_t ip, subnet s)
-{
-    struct rtnl_addr *address = rtnl_addr_alloc();
-    struct nl_addr *local = ipv4(ip, s.prefix);
-    struct nl_msg *msg = NULL;
-    char text[IP_TEXT];
-    int rc;
-
-    if (!address)
-        abort();
-    ip_format(ip, text);
-    rtnl_addr_set_ifindex(address, index);
-    rtnl_addr_set_local(address, local);
-    rc = rtnl_addr_build_delete_request(address, 0, &msg);
-    if (rc >= 0)
-        rc = ask(r, msg);
-    nlmsg_free(msg);
-    nl_addr_put(local);
-    rtnl_addr_put(address);
-    return rc < 0 ? failed(r, rc, "delete address", text) : NULL;
-}
-
 static void read_address(struct nl_addr *a, uint32_t *ret_ip, subnet *ret_s)
 {
     uint32_t wire;
@@ -470,30 +411,6 @@ err *addr_first(rtnl *r, int index, uint32_t *ret_ip, subnet *ret_s, bool *ret_f
     }
     nl_cache_free(all);
     return NULL;
-}
-
-err *route_add_default(rtnl *r, int index, uint32_t gateway)
-{
-    struct rtnl_route *route = rtnl_route_alloc();
-    struct rtnl_nexthop *hop = rtnl_route_nh_alloc();
-    struct nl_addr *to = ipv4(0, 0), *via = ipv4(gateway, 32);
-    struct nl_msg *msg = NULL;
-    int rc;
-
-    if (!route || !hop)
-        abort();
-    rtnl_route_nh_set_ifindex(hop, index);
-    rtnl_route_nh_set_gateway(hop, via);
-    rtnl_route_set_dst(route, to);
-    rtnl_route_add_nexthop(route, hop);
-    rc = rtnl_route_build_add_request(route, NLM_F_CREATE | NLM_F_EXCL, &msg);
-    if (rc >= 0)
-        rc = ask(r, msg);
-    nlmsg_free(msg);
-    nl_addr_put(to);
-    nl_addr_put(via);
-    rtnl_route_put(route);
-    return rc < 0 ? failed(r, rc, "add", "default route") : NULL;
 }
 
 static bool goes_through(struct rtnl_route *route, int index)

@@ -77,7 +77,6 @@ must_check err *addr_add(rtnl *r, int index, uint32_t ip,
 must_check err *addr_delete(rtnl *r, int index, uint32_t ip, subnet s);
 /* The first IPv4 address of a link; *ret_found false when it has none. */
 must_check err *addr_first(rtnl *r, int index, uint32_t *ret_ip, subnet *ret_s, bool *ret_found);
-must_check err *route_add_default(rtnl *r, int index, uint32_t gateway);
 
 /* ---- address.c: of either family ---- */
 /* Every route here of both families but defaults and link-local ones; the caller frees *ret_v. */

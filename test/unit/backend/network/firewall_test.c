@@ -72,7 +72,7 @@ static err *furnish_outside(void *arg)
     index = (int)if_nametoindex("eth0");
     TRY(addr_add(r, index, 0x0a630002, (subnet){0x0a630000, 24}));
     TRY(link_set_up(r, index));
-    return route_add_default(r, index, 0x0a630001);
+    return default_route_set(r, index, addr_v4(0x0a630001), false);
 }
 
 static outside outside_new(void)
