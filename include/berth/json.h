@@ -155,6 +155,8 @@ void json_strs_add(json_strs *s, arena *a, const char *item);
 /* Room for one more zeroed element of type; the pointer is valid until the next add. */
 void *json_list_add(json_list *l, arena *a, const json_type *type);
 void *json_mapof_add(json_mapof *m, arena *a, const json_type *type, const char *key);
+/* The list under key, made when there is none; valid until the next one is made. */
+json_list *json_maplist_at(json_maplist *m, arena *a, const char *key);
 void *json_mapof_get(const json_mapof *m, const json_type *type, const char *key);
 
 /* ---- how the list becomes a struct and a table ---- */

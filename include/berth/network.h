@@ -140,6 +140,7 @@ network *endpoint_network(const endpoint *ep);
 const char *endpoint_ip(const endpoint *ep);
 int endpoint_prefix_len(const endpoint *ep); /* 0 without an address */
 const char *endpoint_gateway(const endpoint *ep);
+bool endpoint_is_gateway(const endpoint *ep); /* the container's default route is this one's */
 const char *endpoint_ip6(const endpoint *ep); /* "" without one */
 const char *endpoint_mac(const endpoint *ep);
 const char *endpoint_ifname(const endpoint *ep); /* in the container: "eth0" */
@@ -165,7 +166,10 @@ void endpoint_left(endpoint *ep);                           /* idempotent */
 /* An endpoint that has left still holds this address ("" and NULL: none). */
 bool network_address_leaves(const network *n, const char *ip);
 
-/* ---- after a crash ---- */
+/* ---- after a restart ---- */
+/* Once, when what outlived the last daemon has been found and its ports are known: it gets its
+ * bridges and rules back, in case they went missing meanwhile.  Does not wait. */
+void network_renew(void);
 typedef struct network_sweep network_sweep;
 /* One that a previous daemon made and nobody wants: its link goes with the sweep.  Consumes ep. */
 void endpoint_abandon(endpoint *ep, const char *netns_path);

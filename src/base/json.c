@@ -75,6 +75,19 @@ void *json_mapof_add(json_mapof *m, arena *a, const json_type *type, const char 
     return at;
 }
 
+json_list *json_maplist_at(json_maplist *m, arena *a, const char *key)
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (strcmp(m->keys[i], key) == 0)
+            return &m->v[i];
+    m->v = grown(a, m->v, m->n, sizeof(*m->v));
+    m->keys = grown(a, m->keys, m->n, sizeof(*m->keys));
+    m->keys[m->n] = arena_strdup(a, key);
+    m->set = true;
+    m->v[m->n] = (json_list){0};
+    return &m->v[m->n++];
+}
+
 void *json_mapof_get(const json_mapof *m, const json_type *type, const char *key)
 {
     for (size_t i = 0; i < m->n; i++)

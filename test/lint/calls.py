@@ -11,6 +11,7 @@ BLOCKING = r"\b(fsync|fdatasync|syncfs|sync|waitpid|connect|getaddrinfo|mount|um
 ALLOWED = {
     "open_socket": "connecting to a unix socket does not wait",
     "wire_link_receive": "MSG_DONTWAIT",
+    "dial": "SOCK_NONBLOCK",
     "await_probe": "at start, or in a job", "end_probe": "its output has ended, so it has",
     "sync_directory": "called by volume_make, on a worker", "path_unmount": "called by jobs and at start",
     "address_resolve": "called by volume_options_mount, on a worker: the server of a network file system",

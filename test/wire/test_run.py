@@ -263,8 +263,7 @@ def test_events(berthd):
 
 
 def test_unsupported_fields_are_named(berthd):
-    for host, field in (({"PortBindings": {"80/tcp": [{"HostPort": "8080"}]}}, "HostConfig.PortBindings"),
-                        ({"BlkioWeight": 300}, "HostConfig.BlkioWeight")):
+    for host, field in (({"BlkioWeight": 300}, "HostConfig.BlkioWeight"), ({"CpuRealtimePeriod": 1000}, "HostConfig.CpuRealtimePeriod")):
         status, answer = berthd.json("POST", "/containers/create", {"Image": "busybox", "HostConfig": host})
         assert status == 501 and field in answer["message"]
 

@@ -29,7 +29,6 @@ static err *lists_supported(const host_config *h)
         size_t n;
         const char *field;
     } lists[] = {
-        {h->port_bindings.n, "HostConfig.PortBindings"},
         {h->storage_opt.n, "HostConfig.StorageOpt"},
         {h->blkio_weight_device.n, "HostConfig.BlkioWeightDevice"},
         {h->blkio_read_bps.n, "HostConfig.BlkioDeviceReadBps"},
@@ -56,7 +55,6 @@ static err *numbers_supported(const host_config *h)
         {h->cpu_realtime_runtime, "HostConfig.CpuRealtimeRuntime"},
         {h->kernel_memory, "HostConfig.KernelMemory"},
         {h->kernel_memory_tcp, "HostConfig.KernelMemoryTCP"},
-        {h->publish_all_ports, "HostConfig.PublishAllPorts"},
     };
 
     for (size_t i = 0; i < COUNT(numbers); i++)
@@ -169,6 +167,7 @@ err *config_check(const container_create_opts *o, strv *warnings)
     TRY(modes_supported(h));
     TRY(restart_check(h));
     TRY(log_check(h));
+    TRY(ports_check(o->config, h, warnings));
     TRY(netfiles_check(&dns, &h->extra_hosts));
     TRY(netfiles_check_hostname(o->config->hostname, o->config->domainname));
     if (!str_empty(h->runtime) && !runtime_find(h->runtime))

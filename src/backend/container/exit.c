@@ -20,6 +20,7 @@
 
 typedef struct teardown {
     container *c; /* referenced */
+    port_claim *ports;
     char *rootfs, *netns;
 } teardown;
 
@@ -43,6 +44,7 @@ static err *job_give_back(void *st)
 {
     teardown *t = st;
 
+    err_log(ports_withdraw(t->ports), "published ports of an ended container are left");
     networks_detach(t->c->endpoints, t->c->n_endpoints);
     err_log(netns_remove(t->netns), "network namespace of an ended container is left");
     err_log(mounts_unpin(t->c->rec.id), "a mount of an ended container is left");
@@ -62,6 +64,9 @@ static err *now_forget_run(void *st)
     container *c = t->c;
 
     c->dirty = false;
+    if (c->ports == t->ports)
+        c->ports = NULL;
+    ports_free(take(t->ports));
     networks_leave(c);
     return NULL;
 }
@@ -113,6 +118,7 @@ void container_teardown(container *c, container_done *done, void *arg)
     monitor_free(take(c->monitor));
     t = new0(teardown);
     t->c = container_ref(c);
+    t->ports = c->ports;
     t->rootfs = xstrdup(c->rootfs);
     t->netns = container_netns_path(c);
     then = new0(after);
@@ -191,6 +197,7 @@ void container_exited(container *c, const monitor_exit *exit)
         log_warn("the monitor of a container died; the container is ended with it", "id",
                  c->rec.id);
     record(c, exit);
+    ports_let_go(c->ports);
     again = c->found && restart_plan(c);
     container_save_state(c);
     tell(c);

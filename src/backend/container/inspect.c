@@ -67,6 +67,7 @@ static void network_settings_of(const container *c, arena *a, network_settings *
     const endpoint_settings *s;
 
     networks_describe(c, a, &ret->networks);
+    ports_describe(c, a, &ret->ports);
     if (c->state.running && !c->rec.config->network_disabled &&
         !str_eq(c->rec.host->network_mode, "host") &&
         !str_starts(c->rec.host->network_mode, "container:")) {
@@ -153,24 +154,6 @@ static char *command_words(const container_config *k, arena *a)
     return arena_strdup(a, out.data);
 }
 
-static void ports_of(const container *c, arena *a, json_list *ret)
-{
-    const json_strs *exposed = &c->rec.config->exposed_ports;
-
-    for (size_t i = 0; c->state.running && i < exposed->n; i++) {
-        char *text = arena_strdup(a, exposed->v[i]), *slash = strchr(text, '/');
-        summary_port *p;
-        int64_t n;
-
-        if (slash)
-            *slash = '\0';
-        if (!str_to_int64(text, &n))
-            continue;
-        p = json_list_add(ret, a, &summary_port_json);
-        *p = (summary_port){.private_port = n, .type = slash ? slash + 1 : "tcp"};
-    }
-}
-
 void container_summarize(container *c, arena *a, container_summary *ret)
 {
     ret->id = c->rec.id;
@@ -179,7 +162,7 @@ void container_summarize(container *c, arena *a, container_summary *ret)
     ret->image_id = c->rec.image_id;
     ret->command = command_words(c->rec.config, a);
     ret->created = c->rec.created_ns / 1000000000;
-    ports_of(c, a, &ret->ports);
+    ports_summarize(c, a, &ret->ports);
     ret->labels = c->rec.config->labels;
     ret->state = (char *)status_of(c);
     ret->status = status_words(c, a);
@@ -272,18 +255,13 @@ static bool network_matches(const container *c, const filters *f)
     return false;
 }
 
-static bool expose_matches(const container *c, const filters *f)
+static bool ports_named(const container *c, const filters *f, const char *key, bool published)
 {
-    if (!filters_has(f, "expose"))
+    if (!filters_has(f, key))
         return true;
-    for (size_t i = 0; i < filters_count(f, "expose"); i++) {
-        const char *want = filters_nth(f, "expose", i);
-        auto_free char *with_proto = xasprintf(strchr(want, '/') ? "%s" : "%s/tcp", want);
-
-        for (size_t k = 0; k < c->rec.config->exposed_ports.n; k++)
-            if (str_eq(c->rec.config->exposed_ports.v[k], with_proto))
-                return true;
-    }
+    for (size_t i = 0; i < filters_count(f, key); i++)
+        if (ports_match(c, filters_nth(f, key, i), published))
+            return true;
     return false;
 }
 
@@ -294,7 +272,7 @@ static bool matches(const container *c, const filters *f)
            filters_match_exact(f, "health", "none") &&
            filters_match_labels(f, "label", &c->rec.config->labels) && exited_matches(c, f) &&
            ancestor_matches(c, f) && network_matches(c, f) && mounts_match(c, f) &&
-           expose_matches(c, f) && !filters_has(f, "publish") &&
+           ports_named(c, f, "expose", false) && ports_named(c, f, "publish", true) &&
            (!filters_has(f, "is-task") || !filters_match_exact(f, "is-task", "true"));
 }
 

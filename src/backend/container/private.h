@@ -7,6 +7,7 @@
 #include <berth/container.h>
 #include <berth/image.h>
 #include <berth/network.h>
+#include <berth/ports.h>
 #include <berth/runtime.h>
 #include <berth/store.h>
 #include <berth/timefmt.h>
@@ -65,8 +66,9 @@ struct container {
     arena *networks_arena;   /* of rec.networks once they were changed */
     endpoint **endpoints;    /* on its networks while it runs */
     size_t n_endpoints;
-    bool found; /* made by this daemon, or found again by it: it may be restarted */
-    bool dirty; /* something of a run may be left: teardown is due */
+    port_claim *ports; /* while it runs; NULL: none */
+    bool found;        /* made by this daemon, or found again by it: it may be restarted */
+    bool dirty;        /* something of a run may be left: teardown is due */
     bool removing, removed;
     struct timer *restart_timer; /* a restart is due */
     unsigned backoff_ms;         /* before the last one */
@@ -149,6 +151,15 @@ bool container_is_up(const container *c); /* runs, or will again: as clients see
 
 /* ---- start.c ---- */
 void container_start_again(container *c, container_done *done, void *arg); /* where restarting */
+
+/* ---- ports.c ---- */
+must_check err *ports_check(const container_config *k, const host_config *h, strv *warnings);
+must_check err *ports_plan(container *c);        /* takes them: c->ports; after networks_join */
+must_check err *ports_write(const container *c); /* for the next daemon; blocks, any thread */
+void ports_restore(container *c);                /* what ports_write wrote */
+void ports_describe(const container *c, arena *a, json_maplist *ret); /* NetworkSettings.Ports */
+void ports_summarize(const container *c, arena *a, json_list *ret);   /* of summary_port */
+bool ports_match(const container *c, const char *wish, bool published);
 
 /* ---- pause.c ---- */
 void container_thaw(container *c);               /* at once: a signal is to end it */

@@ -146,6 +146,7 @@ static void one_less(restoring *r)
     if (--r->left)
         return;
     volumes_settle();
+    network_renew();
     r->sweep = network_sweep_plan(keeps_network, NULL);
     job_begin("restore.sweep", job_sweep, r, on_swept);
 }
@@ -160,6 +161,7 @@ static void goes_on(container *c, const monitor_started *state)
     networks_restore(c);
     mounts_use_again(c);
     c->dirty = true;
+    ports_restore(c);
     networks_named(c);
     log_info("container runs on", "id", c->rec.id, "pid", c->state.pid);
 }

@@ -63,8 +63,12 @@ static err *job_network(void *st)
     if (!s->own_netns)
         return NULL;
     TRY(netns_create(s->netns));
-    return err_wrap(networks_attach(s->c->endpoints, s->c->n_endpoints, s->netns),
-                    "failed to set up container networking");
+    TRY(err_wrap(networks_attach(s->c->endpoints, s->c->n_endpoints, s->netns),
+                 "failed to set up container networking"));
+    if (!s->c->ports)
+        return NULL;
+    TRY(ports_write(s->c));
+    return err_wrap(ports_publish(s->c->ports), "failed to set up container networking");
 }
 
 static err *write_file(const starting *s, const char *name, const char *text)
@@ -385,7 +389,8 @@ static err *plan_network(starting *s)
     s->own_netns = networks_own_netns(c);
     if (s->own_netns)
         s->netns = container_netns_path(c);
-    return networks_join(c);
+    TRY(networks_join(c));
+    return ports_plan(c);
 }
 
 static err *plan_files(starting *s)
@@ -479,6 +484,7 @@ static void start_begin(container *c, void *arg)
 
         if (!refused) {
             c->state.restarting = false;
+            ports_free(take(c->ports));
             networks_leave(c);
             failed(c, e);
         }

@@ -5,6 +5,7 @@
  * is its own endpoint and what network_init fixed.  Blocks, on workers. */
 #include "firewall.h"
 #include "link.h"
+#include "ports.h"
 #include "private.h"
 #include "sysctl.h"
 #include <berth/log.h>
@@ -23,6 +24,8 @@
 static pthread_mutex_t bridge_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool firewall_is_written;
 static bridge_config *listed; /* those that were in use since the start */
+static port_element *published;
+static size_t n_published;
 
 /* ---- the bridge, under the lock ---- */
 
@@ -65,6 +68,8 @@ static err *firewall_write_now(void)
         all[rules.n++] = (firewall_bridge){b->name, b->subnet, b->icc, b->masquerade};
     }
     rules.bridges = all;
+    rules.ports = published;
+    rules.n_ports = n_published;
     TRY(firewall_apply(&rules));
     firewall_is_written = true;
     return NULL;
@@ -267,7 +272,113 @@ void bridges_forget(void)
 {
     while (listed)
         list_remove(listed);
+    free(take(published));
+    n_published = 0;
     firewall_is_written = false;
+}
+
+/* ---- published ports ---- */
+
+static bool is_same_port(const port_element *a, const port_element *b)
+{
+    return a->protocol == b->protocol && a->host_ip == b->host_ip && a->host_port == b->host_port;
+}
+
+static void unlist_port(size_t i, port_element *ret)
+{
+    *ret = published[i];
+    published[i] = published[--n_published];
+}
+
+/* One that was let go and is not withdrawn yet makes room: *ret_gone has it. */
+static size_t list_ports(const port_element *elements, size_t n, port_element *ret_gone)
+{
+    size_t gone = 0;
+
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = n_published; k-- > 0;)
+            if (is_same_port(&published[k], &elements[i]))
+                unlist_port(k, &ret_gone[gone++]);
+    published = xrealloc(published, (n_published + n + 1) * sizeof(*published));
+    memcpy(published + n_published, elements, n * sizeof(*elements));
+    n_published += n;
+    return gone;
+}
+
+static size_t unlist_ports(const port_claim *owner, port_element **ret_gone)
+{
+    size_t gone = 0;
+
+    *ret_gone = xcalloc(n_published + 1, sizeof(**ret_gone));
+    for (size_t k = n_published; k-- > 0;)
+        if (published[k].owner == owner)
+            unlist_port(k, &(*ret_gone)[gone++]);
+    return gone;
+}
+
+/* From the host's own 127.0.0.1 a packet leaves by the bridge only with this; the rules see to it
+ * that nothing else comes or goes by such addresses. */
+static err *allow_loopback(const char *bridge)
+{
+    auto_free char *name = xasprintf("ipv4/conf/%s/route_localnet", bridge);
+
+    return sysctl_set(name, "1");
+}
+
+static err *publish_locked(const char *bridge, const port_element *elements, size_t n)
+{
+    auto_free port_element *gone = xcalloc(n_published + 1, sizeof(*gone));
+    size_t n_gone = list_ports(elements, n, gone);
+
+    TRY(allow_loopback(bridge));
+    if (!firewall_is_written)
+        return firewall_write_now();
+    return firewall_change_ports(network_here.table, gone, n_gone, elements, n);
+}
+
+err *bridge_publish(const char *bridge, const port_element *elements, size_t n)
+{
+    err *e = NULL;
+
+    if (!network_here.iptables || !n)
+        return NULL;
+    pthread_mutex_lock(&bridge_lock);
+    e = publish_locked(bridge, elements, n);
+    if (e) {
+        auto_free port_element *gone = NULL;
+
+        (void)unlist_ports(elements->owner, &gone);
+        firewall_is_written = false; /* what is there is not known: the next one writes all */
+    }
+    pthread_mutex_unlock(&bridge_lock);
+    return e;
+}
+
+err *bridge_withdraw(const port_claim *owner)
+{
+    auto_free port_element *gone = NULL;
+    size_t n;
+    err *e = NULL;
+
+    if (!network_here.iptables)
+        return NULL;
+    pthread_mutex_lock(&bridge_lock);
+    n = unlist_ports(owner, &gone);
+    if (n && firewall_is_written)
+        e = firewall_change_ports(network_here.table, gone, n, NULL, 0);
+    if (e)
+        firewall_is_written = false;
+    pthread_mutex_unlock(&bridge_lock);
+    return e;
+}
+
+void bridge_has_published(const port_element *elements, size_t n)
+{
+    pthread_mutex_lock(&bridge_lock);
+    published = xrealloc(published, (n_published + n + 1) * sizeof(*published));
+    memcpy(published + n_published, elements, n * sizeof(*elements));
+    n_published += n;
+    pthread_mutex_unlock(&bridge_lock);
 }
 
 /* ---- a network of a client's ---- */
@@ -363,12 +474,14 @@ static err *enter(void *arg)
 static err *attach_with(entry *in, const char *netns_path)
 {
     bridge_config *b = &in->ep->net->bridge;
+    int port;
 
     TRY(bridge_up(in->outside, b, &in->bridge_index));
     TRY(netns_run(netns_path, enter, in));
-    if (!b->icc)
-        return link_isolate_port(in->outside, (int)if_nametoindex(in->ep->veth));
-    return NULL;
+    port = (int)if_nametoindex(in->ep->veth);
+    if (!addr_is_set(in->ep->ip6)) /* with IPv6 it would find its own address taken */
+        TRY(link_hairpin_port(in->outside, port)); /* for its own published ports */
+    return b->icc ? NULL : link_isolate_port(in->outside, port);
 }
 
 static err *bridge_attach(endpoint *ep, const char *netns_path)

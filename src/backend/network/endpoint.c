@@ -398,6 +398,11 @@ int endpoint_prefix_len(const endpoint *ep)
     return ep->prefix;
 }
 
+bool endpoint_is_gateway(const endpoint *ep)
+{
+    return ep->gw4;
+}
+
 const char *endpoint_gateway(const endpoint *ep)
 {
     return ep->gateway_text;

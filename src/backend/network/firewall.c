@@ -8,9 +8,14 @@
 #include <berth/mem.h>
 #include <berth/str.h>
 #include <dlfcn.h>
+#include <errno.h>
+#include <linux/close_range.h>
+#include <netinet/in.h>
 #include <nftables/libnftables.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct nft_library {
     void *handle;
@@ -76,12 +81,43 @@ static err *run_in(nft_library *nft, const char *text)
     return e;
 }
 
-static err *transaction(const char *text)
+static err *run(const char *text)
 {
     __attribute__((cleanup(library_close))) nft_library nft = {0};
 
     TRY(library_open(&nft));
     return run_in(&nft, text);
+}
+
+typedef struct errand {
+    const char *text;
+    err *e;
+} errand;
+
+/* A descriptor table of its own, nearly empty: the library waits with select(), which ends the
+ * process when its socket is beyond the first 1,024 descriptors. */
+static void *run_apart(void *arg)
+{
+    errand *it = arg;
+
+    pthread_setname_np(pthread_self(), FIREWALL_THREAD);
+    if (close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_UNSHARE) < 0)
+        it->e = err_errno(errno, "a descriptor table for nftables");
+    else
+        it->e = run(it->text);
+    return NULL;
+}
+
+static err *transaction(const char *text)
+{
+    errand it = {.text = text};
+    pthread_t thread;
+    int rc = pthread_create(&thread, NULL, run_apart, &it);
+
+    if (rc)
+        return err_errno(rc, "a thread for nftables");
+    pthread_join(thread, NULL);
+    return it.e;
 }
 
 typedef bool element_writer(const firewall_bridge *b, buf *out);
@@ -137,13 +173,95 @@ static void write_set(const firewall_rules *rules, const char *name, const char 
     buf_str(out, " }\n");
 }
 
-/* raw: an address of a bridge is reached from that bridge alone, or by the host itself.  A
+/* ---- ports ---- */
+
+static void write_key(const port_element *p, buf *out)
+{
+    const char *protocol = p->protocol == IPPROTO_UDP    ? "udp"
+                           : p->protocol == IPPROTO_SCTP ? "sctp"
+                                                         : "tcp";
+    char ip[IP_TEXT];
+
+    ip_format(p->host_ip, ip);
+    if (p->host_ip)
+        buf_printf(out, "%s . ", ip);
+    buf_printf(out, "%s . %u", protocol, p->host_port);
+}
+
+static void write_target(const port_element *p, buf *out)
+{
+    char ip[IP_TEXT];
+
+    ip_format(p->ip, ip);
+    buf_printf(out, " : %s . %u", ip, p->port);
+}
+
+/* Those with an address of the host, or those without; false when there is none. */
+static bool write_ports(const port_element *ports, size_t n, bool at, bool targets, buf *out)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < n; i++) {
+        if ((ports[i].host_ip != 0) != at)
+            continue;
+        buf_str(out, any ? ", " : "");
+        write_key(&ports[i], out);
+        if (targets)
+            write_target(&ports[i], out);
+        any = true;
+    }
+    return any;
+}
+
+static void write_map(const firewall_rules *rules, const char *name, const char *key, bool at,
+                      buf *out)
+{
+    auto_buf elements = {0};
+
+    buf_printf(out, " map %s {\n  type %sinet_proto . inet_service : ipv4_addr . inet_service\n",
+               name, key);
+    if (write_ports(rules->ports, rules->n_ports, at, true, &elements))
+        buf_printf(out, "  elements = { %s }\n", elements.data);
+    buf_str(out, " }\n");
+}
+
+static void write_change(const char *verb, const char *table, const port_element *ports, size_t n,
+                         bool targets, buf *out)
+{
+    for (int at = 0; at < 2; at++) {
+        auto_buf elements = {0};
+
+        if (write_ports(ports, n, at, targets, &elements))
+            buf_printf(out, "%s element ip %s %s { %s }\n", verb, table,
+                       at ? "published_at" : "published", elements.data);
+    }
+}
+
+err *firewall_change_ports(const char *table, const port_element *gone, size_t n_gone,
+                           const port_element *came, size_t n_came)
+{
+    auto_buf text = {0};
+
+    write_change("delete", table, gone, n_gone, false, &text);
+    write_change("add", table, came, n_came, true, &text);
+    return text.len ? err_wrap(transaction(text.data), "failed to program the firewall") : NULL;
+}
+
+/* ---- rules ---- */
+
+/* translate: a port of the host is another name for a container's, for everyone who asks at an
+ * address of the host, itself included.  Who is on the same bridge, or is the host by its loopback
+ * address, appears with the bridge's address, or the answer would not come back the same way.
+ *
+ * raw: an address of a bridge is reached from that bridge alone, or by the host itself.  A
  * published port is not: it is asked for at an address of the host and translated after this hook.
  * Where the host does not masquerade, answers come addressed to the container, so only the forward
- * rules guard. inward: what may be forwarded to a bridge. */
+ * rules guard.  An address of the loopback is nobody's outside.  inward: what may be forwarded to a
+ * bridge. */
 static const char rules_text[] =
     " chain raw {\n"
     "  type filter hook prerouting priority raw; policy accept;\n"
+    "  iifname != \"lo\" ip daddr 127.0.0.0/8 counter drop\n"
     "  ip daddr @masqueraded fib daddr type != local ip daddr . iifname != @homes counter drop\n"
     " }\n"
     " chain inward {\n"
@@ -152,8 +270,23 @@ static const char rules_text[] =
     "  iifname . oifname @friends accept\n"
     "  counter drop\n"
     " }\n"
+    " chain translate {\n"
+    "  meta l4proto { tcp, udp, sctp } dnat ip to "
+    "ip daddr . meta l4proto . th dport map @published_at\n"
+    "  meta l4proto { tcp, udp, sctp } dnat ip to meta l4proto . th dport map @published\n"
+    " }\n"
+    " chain prerouting {\n"
+    "  type nat hook prerouting priority dstnat; policy accept;\n"
+    "  fib daddr type local jump translate\n"
+    " }\n"
+    " chain output {\n"
+    "  type nat hook output priority -100; policy accept;\n"
+    "  fib daddr type local jump translate\n"
+    " }\n"
     " chain postrouting {\n"
     "  type nat hook postrouting priority srcnat; policy accept;\n"
+    "  ip saddr 127.0.0.0/8 oifname @bridges masquerade\n"
+    "  ct status dnat ip saddr . oifname @homes masquerade\n"
     "  ip saddr @masqueraded ip saddr . oifname != @homes masquerade\n"
     " }\n";
 
@@ -165,6 +298,8 @@ void firewall_write(const firewall_rules *rules, buf *out)
     write_set(rules, "friends", "ifname . ifname", write_pair, out);
     write_set(rules, "homes", "ipv4_addr . ifname; flags interval", write_home, out);
     write_set(rules, "masqueraded", "ipv4_addr; flags interval", write_masqueraded, out);
+    write_map(rules, "published_at", "ipv4_addr . ", true, out);
+    write_map(rules, "published", "", false, out);
     buf_str(out, rules_text);
     buf_printf(out,
                " chain forward {\n"

@@ -1,8 +1,9 @@
 /* guard.c - our firewall table comes back when someone removes it.
  *
  * A `nft flush ruleset` takes every table along, ours with its isolation too.  The kernel tells of
- * each change; what was deleted of our table and not made again by the end of a short pause (our
- * own transactions delete and make in one go) is written anew.  Loop thread only, except job_*. */
+ * each change, and at the end of each transaction by whom it was; what others deleted of our table
+ * is written anew after a short pause.  Loop thread only, except job_*. */
+#include "firewall.h"
 #include "private.h"
 #include <berth/job.h>
 #include <berth/log.h>
@@ -24,6 +25,7 @@ static struct {
     watch *watch;
     timer *timer;
     bool on, missing, writing;
+    bool doubt; /* something of ours was deleted in the transaction that is being told */
 } guard;
 
 static void on_settled(void *arg);
@@ -84,20 +86,46 @@ static bool is_about_our_table(const struct nlmsghdr *h)
            memcmp((const char *)attr + NLA_HDRLEN, network_here.table, want) == 0;
 }
 
+/* The end of a transaction: the name of the thread that made it. */
+static bool is_by_us(const struct nlmsghdr *h)
+{
+    const char *at = (const char *)NLMSG_DATA(h) + NLMSG_ALIGN(sizeof(struct nfgenmsg));
+    const char *end = (const char *)h + h->nlmsg_len;
+
+    while (end - at >= NLA_HDRLEN) {
+        const struct nlattr *attr = (const void *)at;
+
+        if (attr->nla_len < NLA_HDRLEN || attr->nla_len > end - at)
+            break;
+        if ((attr->nla_type & NLA_TYPE_MASK) == NFTA_GEN_PROC_NAME)
+            return attr->nla_len == NLA_HDRLEN + sizeof(FIREWALL_THREAD) &&
+                   memcmp(at + NLA_HDRLEN, FIREWALL_THREAD, sizeof(FIREWALL_THREAD)) == 0;
+        at += NLA_ALIGN(attr->nla_len);
+    }
+    return false;
+}
+
 static void hear(const struct nlmsghdr *h)
 {
-    if (h->nlmsg_type >> 8 != NFNL_SUBSYS_NFTABLES || !is_about_our_table(h))
+    if (h->nlmsg_type >> 8 != NFNL_SUBSYS_NFTABLES)
+        return;
+    if ((h->nlmsg_type & 0xff) == NFT_MSG_NEWGEN) {
+        guard.missing |= guard.doubt && !is_by_us(h);
+        guard.doubt = false;
+        return;
+    }
+    if (!is_about_our_table(h))
         return;
     switch (h->nlmsg_type & 0xff) {
     case NFT_MSG_NEWTABLE:
-        guard.missing = false;
+        guard.missing = guard.doubt = false;
         break;
     case NFT_MSG_DELTABLE:
     case NFT_MSG_DELCHAIN:
     case NFT_MSG_DELRULE:
     case NFT_MSG_DELSET:
     case NFT_MSG_DELSETELEM:
-        guard.missing = true;
+        guard.doubt = true;
         break;
     default:
         break;

@@ -188,16 +188,26 @@ err *link_set_up(rtnl *r, int index)
     return rtnl_ask(r, link_message(RTM_NEWLINK, AF_UNSPEC, head), "bring up", "link");
 }
 
-err *link_isolate_port(rtnl *r, int index)
+static err *port_set(rtnl *r, int index, int what, const char *verb)
 {
     struct nl_msg *msg =
         link_message(RTM_SETLINK, AF_BRIDGE, (struct ifinfomsg){.ifi_index = index});
     struct nlattr *port = nla_nest_start(msg, IFLA_PROTINFO | NLA_F_NESTED);
 
-    if (!port || nla_put_u8(msg, IFLA_BRPORT_ISOLATED, 1) < 0)
+    if (!port || nla_put_u8(msg, what, 1) < 0)
         abort();
     nla_nest_end(msg, port);
-    return rtnl_ask(r, msg, "isolate", "bridge port");
+    return rtnl_ask(r, msg, verb, "bridge port");
+}
+
+err *link_isolate_port(rtnl *r, int index)
+{
+    return port_set(r, index, IFLA_BRPORT_ISOLATED, "isolate");
+}
+
+err *link_hairpin_port(rtnl *r, int index)
+{
+    return port_set(r, index, IFLA_BRPORT_MODE, "set hairpin mode of");
 }
 
 static err *find_link(rtnl *r, const char *name, struct rtnl_link **ret_link)

@@ -39,6 +39,7 @@ must_check err *link_add_veth(rtnl *r, const veth_wish *w);
 must_check err *link_set_up(rtnl *r, int index);
 must_check err *link_isolate_port(
     rtnl *r, int index); /* a bridge port that talks to no other isolated one */
+must_check err *link_hairpin_port(rtnl *r, int index); /* what it sends may come back to it */
 typedef enum link_kind { LINK_DUMMY, LINK_VLAN, LINK_MACVLAN, LINK_IPVLAN } link_kind;
 typedef struct link_wish {
     const char *name;

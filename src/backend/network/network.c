@@ -285,16 +285,19 @@ static void add_bridge(renewal *r, network *n)
     n->refs++;
 }
 
-/* Once the loop runs: the other rooms have then read the store too.  Containers that outlived the
- * last daemon get its bridges and rules back, in case they went missing meanwhile. */
+/* Once the loop runs: the other rooms have then read the store too. */
 static void on_first_turn(void *arg)
 {
-    renewal *r = new0(renewal);
-
     (void)arg;
     if (changed)
         save_all();
     changed = false;
+}
+
+void network_renew(void)
+{
+    renewal *r = new0(renewal);
+
     for (network *n = networks_first(); n; n = n->next)
         if (n->endpoints > 0 && n->driver == &driver_bridge)
             add_bridge(r, n);
