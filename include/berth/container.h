@@ -59,6 +59,7 @@ bool container_is_paused(const container *c);
 bool container_is_restarting(const container *c); /* between two runs */
 bool container_has_tty(const container *c);
 pid_t container_pid(const container *c);
+int64_t container_started_ns(const container *c);
 const container_config *container_config_of(const container *c);
 const host_config *container_host_config(const container *c);
 const char *container_log_path(const container *c); /* "" when nothing is logged to a file */
@@ -77,9 +78,12 @@ void console_size_parse(const json_raw *text, unsigned short *ret_rows, unsigned
 /* What the exec room, which stands on this one, wants to know. */
 typedef struct container_hooks {
     void (*exec_ended)(container *c, const char *exec_id, const monitor_exit *exit);
+    void (*started)(container *c); /* or found running by a new daemon */
     void (*stopped)(container *c); /* init ended: no exec of it runs any more */
     void (*removed)(container *c);
     void (*exec_ids)(const container *c, arena *a, json_strs *ret);
+    const char *(*health_status)(const container *c); /* "" without a health check */
+    bool (*health_describe)(const container *c, arena *a, container_health *ret); /* false: none */
 } container_hooks;
 void containers_set_hooks(const container_hooks *hooks);
 

@@ -8,6 +8,7 @@
 typedef struct exec exec;
 
 void execs_init(void); /* registers the hooks with the container room */
+void execs_done(void); /* before containers_done */
 
 /* ERR_CONFLICT when the container does not run; ERR_INVALID without a command. */
 must_check err *exec_create(container *c, const exec_config *config, exec **ret_exec);

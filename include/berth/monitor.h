@@ -85,6 +85,8 @@ int monitor_init_pidfd(const monitor *m);
 /* Free our side.  A monitor that was never told to run ends by itself; a running one lives on.
  * Callbacks that are still due are not called; attachments are on their own. */
 void monitor_free(monitor *m);
+/* The same for one whose container has ended: callbacks that are still due are told so first. */
+void monitor_abandon(monitor *m);
 
 /* ---- execs ---- */
 typedef struct monitor_exec_spec {

@@ -22,6 +22,9 @@ must_check err *time_parse_rfc3339(const char *s, int64_t *ret_ns);
 must_check err *time_parse_filter(const char *s, int64_t now_ns, int64_t *ret_ns);
 /* Go's time.ParseDuration: "1h30m", "250ms", "-1.5s". */
 must_check err *duration_parse(const char *s, int64_t *ret_ns);
+/* As Go prints it: "1m30s", "1.5s", "250ms"; not negative. */
+enum { DURATION_TEXT = 40 };
+void duration_go(int64_t ns, char out[DURATION_TEXT]);
 /* go-units HumanDuration: "Less than a second", "About a minute", "3 weeks". */
 void duration_human(int64_t ns, char *out, size_t size);
 

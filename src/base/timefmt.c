@@ -218,6 +218,26 @@ err *duration_parse(const char *s, int64_t *ret_ns)
     return NULL;
 }
 
+void duration_go(int64_t ns, char out[DURATION_TEXT])
+{
+    int64_t whole = ns / 1000000000;
+    size_t at = 0;
+
+    if (ns < 1000000000) {
+        const char *unit = ns >= 1000000 ? "ms" : ns >= 1000 ? "\u00b5s" : "ns";
+        int64_t per = ns >= 1000000 ? 1000000 : ns >= 1000 ? 1000 : 1;
+
+        snprintf(out, DURATION_TEXT, ns ? "%.9g%s" : "0s", (double)ns / (double)per, unit);
+        return;
+    }
+    if (whole >= 3600)
+        at += (size_t)snprintf(out + at, DURATION_TEXT - at, "%lldh", (long long)(whole / 3600));
+    if (whole >= 60)
+        at += (size_t)snprintf(out + at, DURATION_TEXT - at, "%lldm", (long long)(whole / 60 % 60));
+    snprintf(out + at, DURATION_TEXT - at, "%.11gs",
+             (double)(whole % 60) + (double)(ns % 1000000000) / 1e9);
+}
+
 void duration_human(int64_t ns, char *out, size_t size)
 {
     int64_t s = ns / NS_PER_S, m = s / 60,

@@ -254,6 +254,7 @@ static err *containers_up(void)
 
 static void containers_down(void)
 {
+    execs_done();
     containers_done();
     free(take(kept.init_path));
 }

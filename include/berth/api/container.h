@@ -24,6 +24,18 @@ JSON_DECLARE(wait_error, WAIT_ERROR)
     F(T, INT, status_code, "StatusCode", 0)
 JSON_DECLARE(wait_answer, WAIT_ANSWER)
 
+#define HEALTH_LOG_ENTRY(F, T)          \
+    F(T, STR, start, "Start", 0)        \
+    F(T, STR, end, "End", 0)            \
+    F(T, INT, exit_code, "ExitCode", 0) \
+    F(T, STR, output, "Output", 0)
+JSON_DECLARE(health_log_entry, HEALTH_LOG_ENTRY)
+#define CONTAINER_HEALTH(F, T)                    \
+    F(T, STR, status, "Status", 0)                \
+    F(T, INT, failing_streak, "FailingStreak", 0) \
+    F(T, OBJS(health_log_entry), log, "Log", EMPTY_LIST)
+JSON_DECLARE(container_health, CONTAINER_HEALTH)
+
 #define INSPECT_STATE(F, T)                 \
     F(T, STR, status, "Status", 0)          \
     F(T, BOOL, running, "Running", 0)       \
@@ -35,7 +47,8 @@ JSON_DECLARE(wait_answer, WAIT_ANSWER)
     F(T, INT, exit_code, "ExitCode", 0)     \
     F(T, STR, error, "Error", 0)            \
     F(T, STR, started_at, "StartedAt", 0)   \
-    F(T, STR, finished_at, "FinishedAt", 0)
+    F(T, STR, finished_at, "FinishedAt", 0) \
+    F(T, OBJP(container_health), health, "Health", OMIT_UNSET)
 JSON_DECLARE(inspect_state, INSPECT_STATE)
 
 #define GRAPH_DRIVER(F, T)     \

@@ -8,6 +8,8 @@
 #include <berth/str.h>
 #include <string.h>
 
+#define HEALTH_TIME_MIN_NS 1000000 /* dockerd's MinimumDuration */
+
 static err *unsupported(const char *field)
 {
     return err_new(ERR_UNSUPPORTED, "%s is not supported", field);
@@ -141,12 +143,31 @@ static err *log_check(const host_config *h)
     return NULL;
 }
 
+static err *healthcheck_check(const healthcheck *h)
+{
+    const struct {
+        const char *name;
+        int64_t ns;
+    } times[] = {
+        {"Interval", h ? h->interval : 0},
+        {"Timeout", h ? h->timeout : 0},
+        {"StartPeriod", h ? h->start_period : 0},
+        {"StartInterval", h ? h->start_interval : 0},
+    };
+
+    for (size_t i = 0; i < COUNT(times); i++)
+        if (times[i].ns && times[i].ns < HEALTH_TIME_MIN_NS)
+            return err_new(ERR_INVALID, "%s in Healthcheck cannot be less than 1ms", times[i].name);
+    if (h && h->retries < 0)
+        return err_new(ERR_INVALID, "Retries in Healthcheck cannot be negative");
+    return NULL;
+}
+
 static err *config_supported(const container_config *k)
 {
     int signo;
 
-    if (k->healthcheck && k->healthcheck->test.n && !str_eq(k->healthcheck->test.v[0], "NONE"))
-        return unsupported("Healthcheck");
+    TRY(healthcheck_check(k->healthcheck));
     if (!str_empty(k->stop_signal))
         TRY(signal_parse(k->stop_signal, &signo));
     for (size_t i = 0; i < k->env.n; i++)
@@ -215,6 +236,24 @@ static void merge_env(container_config *c, const json_strs *from, arena *a)
         c->env = merged;
 }
 
+/* Field by field: what the caller does not say is as the image has it. */
+static void merge_healthcheck(container_config *c, healthcheck *from)
+{
+    healthcheck *h = c->healthcheck;
+
+    if (!h || !from) {
+        c->healthcheck = h ? h : from;
+        return;
+    }
+    if (!h->test.n)
+        h->test = from->test;
+    h->interval = h->interval ? h->interval : from->interval;
+    h->timeout = h->timeout ? h->timeout : from->timeout;
+    h->start_period = h->start_period ? h->start_period : from->start_period;
+    h->start_interval = h->start_interval ? h->start_interval : from->start_interval;
+    h->retries = h->retries ? h->retries : from->retries;
+}
+
 err *config_merge(container_config *c, const image_run_config *from, arena *a)
 {
     merge_env(c, &from->env, a);
@@ -236,8 +275,7 @@ err *config_merge(container_config *c, const image_run_config *from, arena *a)
         c->working_dir = from->working_dir;
     if (str_empty(c->stop_signal))
         c->stop_signal = from->stop_signal;
-    if (!c->healthcheck || !c->healthcheck->test.n)
-        c->healthcheck = from->healthcheck;
+    merge_healthcheck(c, from->healthcheck);
     for (size_t i = 0; i < from->volumes.n; i++)
         json_strs_add(&c->volumes, a, from->volumes.v[i]);
     if (!c->shell.n)

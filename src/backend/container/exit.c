@@ -115,7 +115,7 @@ void container_teardown(container *c, container_done *done, void *arg)
         container_refuse(NULL, done, arg);
         return;
     }
-    monitor_free(take(c->monitor));
+    monitor_abandon(take(c->monitor));
     t = new0(teardown);
     t->c = container_ref(c);
     t->ports = c->ports;

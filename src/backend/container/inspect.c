@@ -27,6 +27,20 @@ static char *time_text(arena *a, int64_t ns)
     return arena_strdup(a, text);
 }
 
+static const char *health_of(const container *c)
+{
+    return container_hook.health_status ? container_hook.health_status(c) : "";
+}
+
+static const char *health_words(const container *c, arena *a)
+{
+    const char *health = health_of(c);
+
+    if (!*health)
+        return "";
+    return arena_printf(a, str_eq(health, "starting") ? " (health: %s)" : " (%s)", health);
+}
+
 /* "Up 5 minutes", "Exited (0) 3 hours ago", "Created": wording that people parse. */
 static char *status_words(const container *c, arena *a)
 {
@@ -36,7 +50,8 @@ static char *status_words(const container *c, arena *a)
         return arena_strdup(a, "Removal In Progress");
     if (c->state.running) {
         duration_human(time_now_ns() - c->state.started_ns, since, sizeof(since));
-        return arena_printf(a, "Up %s%s", since, c->state.paused ? " (Paused)" : "");
+        return arena_printf(a, "Up %s%s", since,
+                            c->state.paused ? " (Paused)" : health_words(c, a));
     }
     if (!c->state.started_once)
         return arena_strdup(a, "Created");
@@ -119,6 +134,9 @@ void container_inspected(container *c, arena *a, container_inspect *ret)
                                  .error = c->error,
                                  .started_at = time_text(a, c->state.started_ns),
                                  .finished_at = time_text(a, c->state.finished_ns)};
+    ret->state.health = arena_alloc(a, sizeof(container_health));
+    if (!container_hook.health_describe || !container_hook.health_describe(c, a, ret->state.health))
+        ret->state.health = NULL;
     ret->image = c->rec.image_id;
     if (c->state.started_once && !str_starts(c->rec.host->network_mode, "container:")) {
         ret->resolv_conf_path = arena_printf(a, "%s/resolv.conf", c->dir);
@@ -269,7 +287,7 @@ static bool matches(const container *c, const filters *f)
 {
     return filters_match_regex(f, "id", c->rec.id) && name_matches(c, f) &&
            filters_match_exact(f, "status", status_of(c)) &&
-           filters_match_exact(f, "health", "none") &&
+           filters_match_exact(f, "health", str_or(health_of(c), "none")) &&
            filters_match_labels(f, "label", &c->rec.config->labels) && exited_matches(c, f) &&
            ancestor_matches(c, f) && network_matches(c, f) && mounts_match(c, f) &&
            ports_named(c, f, "expose", false) && ports_named(c, f, "publish", true) &&

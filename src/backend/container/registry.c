@@ -311,6 +311,10 @@ bool container_has_tty(const container *c)
 {
     return c->rec.config->tty;
 }
+int64_t container_started_ns(const container *c)
+{
+    return c->state.started_ns;
+}
 pid_t container_pid(const container *c)
 {
     return (pid_t)c->state.pid;

@@ -163,6 +163,8 @@ static void goes_on(container *c, const monitor_started *state)
     c->dirty = true;
     ports_restore(c);
     networks_named(c);
+    if (container_hook.started)
+        container_hook.started(c);
     log_info("container runs on", "id", c->rec.id, "pid", c->state.pid);
 }
 

@@ -219,6 +219,8 @@ static err *now_announce(void *st)
     networks_told_start(c);
     mounts_told_start(c);
     container_event(c, "start", NULL);
+    if (container_hook.started)
+        container_hook.started(c);
     return NULL;
 }
 

@@ -416,6 +416,14 @@ void monitor_free(monitor *m)
     loop_defer(free_now, m);
 }
 
+void monitor_abandon(monitor *m)
+{
+    if (!m)
+        return;
+    fail_pending(m);
+    monitor_free(m);
+}
+
 void monitor_exec_prepare(monitor *m, const monitor_exec_spec *spec,
                           void (*ready)(void *arg, err *e), void *arg)
 {
