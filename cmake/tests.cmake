@@ -89,6 +89,11 @@ endforeach()
 file(GLOB lint_tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/test/lint/*.py)
 foreach(source ${lint_tests})
     get_filename_component(file ${source} NAME_WE)
-    add_test(NAME lint.${file} COMMAND ${PYTHON3} ${source} ${CMAKE_SOURCE_DIR})
+    add_test(NAME lint.${file} COMMAND ${PYTHON3} ${source} ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
     set_tests_properties(lint.${file} PROPERTIES TIMEOUT 300 LABELS lint)
 endforeach()
+
+# What only an optimising build warns about: the release preset builds too.
+add_test(NAME build.release COMMAND sh -c "cmake --preset release >/dev/null && cmake --build --preset release"
+         WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+set_tests_properties(build.release PROPERTIES TIMEOUT 1500 LABELS build RUN_SERIAL TRUE)

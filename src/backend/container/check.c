@@ -178,7 +178,6 @@ static err *config_supported(const container_config *k)
 
 err *config_check(const container_create_opts *o, strv *warnings)
 {
-    auto_arena *a = arena_new();
     const host_config *h = o->host;
     dns_opts dns = {&h->dns, &h->dns_search, &h->dns_options};
 

@@ -41,8 +41,6 @@ static void on_written(void *arg, err *e)
 
 static err *may_rename(const renaming *r)
 {
-    auto_free char *slashed = xasprintf("/%s", r->name);
-
     if (r->c->removing || r->c->removed)
         return err_new(ERR_CONFLICT, "Container %s is marked for removal and cannot be renamed",
                        r->c->rec.id);
