@@ -135,6 +135,7 @@ void bench_done(bench *b)
         mem_freep(&b->clock);
     }
     mem_freep(&b->subject);
+    strv_done(&b->subjects);
     endpoint_free(b->to);
     report_free(b->report);
 }
@@ -178,15 +179,26 @@ static char *message_of(const char *body)
     return message;
 }
 
-err *bench_call(bench *b, const char *method, const char *path, const char *body, char **ret_body)
+void bench_render_upload(const bench *b, buf *out, const char *method, const char *path, size_t n)
 {
-    auto_buf request = {0};
+    const char *version = b->opt->api_version;
+
+    buf_printf(out,
+               "%s %s%s%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-tar\r\n"
+               "Content-Length: %zu\r\n\r\n",
+               method, version ? "/v" : "", str_or(version, ""), path, b->to->authority, n);
+}
+
+/* Ask beside the measurement and wait. */
+must_check static err *ask_and_wait(bench *b, const char *method, const char *path,
+                                    const buf *request, upload up, char **ret_body)
+{
     call c = {0};
     auto_free char *answered = NULL, *failed = NULL, *message = NULL;
 
-    bench_render(b, &request, method, path, body);
-    client_ask(b->side, &(question){.bytes = request.data,
-                                    .n = request.len,
+    client_ask(b->side, &(question){.bytes = request->data,
+                                    .n = request->len,
+                                    .up = up,
                                     .keep_body = true,
                                     .done = call_answered,
                                     .arg = &c});
@@ -206,6 +218,31 @@ err *bench_call(bench *b, const char *method, const char *path, const char *body
     if (ret_body)
         *ret_body = take(answered);
     return NULL;
+}
+
+err *bench_call(bench *b, const char *method, const char *path, const char *body, char **ret_body)
+{
+    auto_buf request = {0};
+
+    bench_render(b, &request, method, path, body);
+    return ask_and_wait(b, method, path, &request, (upload){0}, ret_body);
+}
+
+err *bench_call_upload(bench *b, const char *method, const char *path, upload up)
+{
+    auto_buf request = {0};
+
+    bench_render_upload(b, &request, method, path, up.n);
+    return ask_and_wait(b, method, path, &request, up, NULL);
+}
+
+void bench_throughput(bench *b, const char *phase, uint64_t bytes)
+{
+    const histogram *h = report_find(b->report, phase);
+    double ns = h && histogram_count(h) ? (double)histogram_percentile(h, 50) : 0;
+
+    if (ns > 0)
+        report_number(b->report, "throughput, median", "MB/s", (double)bytes / 1e6 / (ns / 1e9));
 }
 
 bool bench_wait(bench *b, const bool *flag, double seconds, int patience)

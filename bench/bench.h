@@ -25,6 +25,8 @@ struct bench {
     int interrupts; /* ctrl-C so far: the first ends measuring, the second waiting */
     char run_id[RUN_ID_DIGITS + 1]; /* label of everything this run creates */
     char *subject;                  /* id of the container that prepare made; NULL: none */
+    strv subjects;                  /* ids, where it made several */
+    upload file;                    /* the tar that is sent; NULL bytes: none */
     void (*beat)(void *arg);        /* ten times a second while the loop runs; NULL: nobody asks */
     void *beat_arg;
     struct bench_clock *clock;
@@ -40,6 +42,11 @@ void bench_render(const bench *b, buf *out, const char *method, const char *path
  * words). *ret_body may be NULL: not wanted; the caller frees it. */
 must_check err *bench_call(bench *b, const char *method, const char *path, const char *body,
                            char **ret_body);
+/* The head of a request that a tar of n bytes follows, and such a call. */
+void bench_render_upload(const bench *b, buf *out, const char *method, const char *path, size_t n);
+must_check err *bench_call_upload(bench *b, const char *method, const char *path, upload up);
+/* Reports bytes per median time of the phase. */
+void bench_throughput(bench *b, const char *phase, uint64_t bytes);
 /* Run the loop until *flag, for so long at most, or until ctrl-C came patience times in all. */
 bool bench_wait(bench *b, const bool *flag, double seconds, int patience);
 void bench_rest(bench *b, double seconds); /* the same for no flag at all */

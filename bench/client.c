@@ -12,6 +12,8 @@
 #include <llhttp.h>
 #include <string.h>
 
+enum { UPLOAD_PIECE = 1 << 20 }; /* of an upload that is handed over at a time */
+
 #define RETRY_NS \
     INT64_C(10000000) /* rest after an attempt that failed: a dead server costs no CPU */
 
@@ -24,6 +26,7 @@ typedef struct wire {
     };
     uv_connect_t connecting;
     uv_write_t writing;
+    uv_shutdown_t closing;
     buf sending; /* what the write in flight holds */
     bool open;
     client *owner; /* NULL: given up */
@@ -39,6 +42,8 @@ struct client {
     const endpoint *to;
     wire *wire;
     tls *tls;
+    upload up;         /* what is left of it */
+    bool up_open;      /* it may be sent */
     buf plain, cipher; /* to be encrypted (or sent, without TLS); to be sent */
     llhttp_t parser;
     waiting *ring;
@@ -112,6 +117,7 @@ static void give_up_wire(client *c)
     c->tls = NULL;
     c->connected = c->last_answer = false;
     c->broken = NULL;
+    c->up = (upload){0};
     buf_done(&c->cipher);
     buf_truncate(&c->body, 0);
     c->body_length = 0;
@@ -179,6 +185,8 @@ static int on_headers_complete(llhttp_t *parser)
 
     if (!w)
         return -1; /* an answer that nobody asked for */
+    if (parser->status_code >= 200)
+        c->up_open = true;
     if (w->q.head && parser->status_code >= 200)
         w->q.head(w->q.arg, parser->status_code);
     return 0;
@@ -333,6 +341,38 @@ static void push(wire *w, buf *out)
         buf_done(&w->sending);
 }
 
+/* The next piece of the upload; false: nothing is to be sent now. */
+static bool refill(client *c)
+{
+    size_t n = c->up.n < UPLOAD_PIECE ? c->up.n : UPLOAD_PIECE;
+
+    if (!c->up.bytes || !c->up_open || c->plain.len)
+        return false;
+    buf_add(&c->plain, c->up.bytes, n);
+    c->up.bytes += n;
+    c->up.n -= n;
+    return n;
+}
+
+/* A hijacked upload ends with its direction; what is still being written goes out first. */
+static void end_upload(client *c)
+{
+    if (!c->up.bytes || c->up.n || !c->up_open)
+        return;
+    if (c->up.hijacked)
+        uv_shutdown(&c->wire->closing, &c->wire->stream, NULL);
+    c->up = (upload){0};
+}
+
+static void push_plain(client *c)
+{
+    do
+        push(c->wire, &c->plain);
+    while (!c->wire->sending.data && refill(c));
+    if (!c->plain.len)
+        end_upload(c);
+}
+
 static void flush(client *c)
 {
     if (c->busy)
@@ -345,12 +385,15 @@ static void flush(client *c)
     if (!c->connected)
         return;
     if (!c->tls) {
-        push(c->wire, &c->plain);
+        push_plain(c);
         return;
     }
     c->busy = true;
-    if (step_tls(c))
+    do {
+        if (!step_tls(c))
+            break;
         push(c->wire, &c->cipher);
+    } while (!c->wire->sending.data && refill(c));
     c->busy = false;
     if (c->doomed)
         destroy(c);
@@ -469,6 +512,8 @@ void client_ask(client *c, const question *q)
 {
     ring_push(c, q);
     buf_add(&c->plain, q->bytes, q->n);
+    c->up = q->up;
+    c->up_open = !q->up.hijacked;
     flush(c);
 }
 

@@ -21,12 +21,21 @@ typedef struct answer {
     size_t length;     /* of the body, kept or not */
 } answer;
 
+/* A body too big to be copied: the caller keeps it until the answer. */
+typedef struct upload {
+    const char *bytes; /* NULL: none */
+    size_t n;
+    bool
+        hijacked; /* sent after the answer's head, and then the write side is closed (plain only) */
+} upload;
+
 typedef struct question {
     const char *bytes; /* the whole request; copied */
     size_t n;
-    bool keep_body;                                    /* up to CLIENT_BODY_MAX bytes */
-    bool endless;                                      /* never times out */
-    void (*head)(void *arg, int status);               /* NULL: nobody asks */
+    upload up;                           /* follows; nothing else is asked meanwhile */
+    bool keep_body;                      /* up to CLIENT_BODY_MAX bytes */
+    bool endless;                        /* never times out */
+    void (*head)(void *arg, int status); /* NULL: nobody asks */
     void (*piece)(void *arg, const char *p, size_t n); /* of the body; NULL: nobody asks */
     void (*done)(void *arg, const answer *a);
     void *arg;

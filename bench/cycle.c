@@ -42,6 +42,7 @@ static void answered(void *arg, const answer *a)
 {
     worker *w = arg;
 
+    w->received = a->length;
     if (!bench_note(w->b, a)) {
         w->failed = true;
     } else if (w->step->check && !w->step->check(w, a->body)) {
@@ -73,7 +74,8 @@ static void go_on(worker *w)
     w->step_ns = time_mono_ns();
     client_ask(on, &(question){.bytes = request.data,
                                .n = request.len,
-                               .keep_body = true,
+                               .up = w->step->upload ? w->step->upload(w) : (upload){0},
+                               .keep_body = !w->step->big,
                                .done = answered,
                                .arg = w});
 }

@@ -16,6 +16,7 @@ typedef struct worker {
     char *id, *exec_id; /* of what was created; NULL: nothing */
     int64_t step_ns;    /* when the step began */
     int64_t total_ns;   /* of the timed steps, with the time it was late */
+    uint64_t received;  /* bytes of the last answer's body */
     bool failed;
 } worker;
 
@@ -24,9 +25,11 @@ typedef struct cycle_step {
     void (*render)(worker *w, buf *out);
     /* Look at a 2xx answer; false: it is not what was expected.  NULL: 2xx is enough. */
     bool (*check)(worker *w, const char *body);
-    bool tidy;     /* removes what the cycle made: runs after a failure, too */
-    bool aside;    /* not part of the total: a check of ours */
-    bool hijacked; /* on a connection of its own, which the answer ends */
+    bool tidy;                   /* removes what the cycle made: runs after a failure, too */
+    bool aside;                  /* not part of the total: a check of ours */
+    bool hijacked;               /* on a connection of its own, which the answer ends */
+    bool big;                    /* the answer's body is counted, not kept */
+    upload (*upload)(worker *w); /* follows the request; NULL: nothing does */
 } cycle_step;
 
 /* Histograms by phase, and "total". */

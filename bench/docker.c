@@ -6,9 +6,32 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-char *docker_create_body(const bench *b, const char *const *cmd)
+/* Ports from 1 on, each to a port that the engine chooses; a log that keeps all of what is
+ * measured. */
+static void add_host_config(const bench *b, cJSON *to)
 {
-    cJSON *j = cJSON_CreateObject(), *list, *labels, *host;
+    cJSON *host = cJSON_AddObjectToObject(to, "HostConfig"), *ports, *exposed, *log;
+
+    cJSON_AddStringToObject(host, "NetworkMode", b->opt->network);
+    ports = b->opt->publish ? cJSON_AddObjectToObject(host, "PortBindings") : NULL;
+    exposed = b->opt->publish ? cJSON_AddObjectToObject(to, "ExposedPorts") : NULL;
+    for (uint64_t i = 1; i <= b->opt->publish; i++) {
+        auto_free char *port = xasprintf("%" PRIu64 "/tcp", i);
+
+        cJSON_AddObjectToObject(exposed, port);
+        cJSON_AddItemToArray(cJSON_AddArrayToObject(ports, port), cJSON_CreateObject());
+    }
+    if (!b->opt->log)
+        return;
+    log = cJSON_AddObjectToObject(host, "LogConfig");
+    cJSON_AddStringToObject(log, "Type", b->opt->log);
+    if (str_eq(b->opt->log, "json-file"))
+        cJSON_AddStringToObject(cJSON_AddObjectToObject(log, "Config"), "max-size", "100g");
+}
+
+char *docker_create_body_with(const bench *b, const char *const *cmd, const char *more)
+{
+    cJSON *j = cJSON_Parse(more), *list, *labels;
     char *text;
 
     cJSON_AddStringToObject(j, "Image", b->opt->image);
@@ -18,11 +41,15 @@ char *docker_create_body(const bench *b, const char *const *cmd)
     labels = cJSON_AddObjectToObject(j, "Labels");
     cJSON_AddStringToObject(labels, "berth-bench", "1");
     cJSON_AddStringToObject(labels, "berth-bench-run", b->run_id);
-    host = cJSON_AddObjectToObject(j, "HostConfig");
-    cJSON_AddStringToObject(host, "NetworkMode", b->opt->network);
+    add_host_config(b, j);
     text = cJSON_PrintUnformatted(j);
     cJSON_Delete(j);
     return text;
+}
+
+char *docker_create_body(const bench *b, const char *const *cmd)
+{
+    return docker_create_body_with(b, cmd, "{}");
 }
 
 char *docker_member(const char *json, const char *name)

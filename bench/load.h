@@ -6,5 +6,7 @@
 
 /* phase names its histogram. */
 err *load_run(bench *b, const char *phase, const char *path);
+/* The same, the paths by turns. */
+err *load_run_paths(bench *b, const char *phase, const strv *paths);
 
 #endif

@@ -42,7 +42,12 @@ static const flag flags[] = {
      AT(hold_s), 0},
     {"image", "NAME", "image of the containers (busybox)", TEXT, AT(image), 0},
     {"network", "MODE", "none, bridge or host (none)", TEXT, AT(network), 0},
-    {"prepare", "N", "list: containers created before (0)", NUMBER, AT(prepare), 0},
+    {"log", "TYPE", "log driver of the containers (the engine's own)", TEXT, AT(log), 0},
+    {"publish", "N", "ports of each container, on ports that the engine chooses (0)", NUMBER,
+     AT(publish), 0},
+    {"size", "MB", "log-*, attach, archive-*, commit: what is moved (200)", NUMBER, AT(size_mb), 1},
+    {"file", "TAR", "load: what is loaded; --image is what it is called", TEXT, AT(file), 0},
+    {"prepare", "N", "list, stats, health: containers there before (0)", NUMBER, AT(prepare), 0},
     {"subscribers", "N", "events: clients of /events (10)", NUMBER, AT(subscribers), 0},
     {"pid", "PID", "the daemon: report its CPU and memory", NUMBER, AT(pid), 1},
     {"helper", "NAME",
@@ -143,6 +148,8 @@ must_check static err *check(options *o)
         return err_new(ERR_INVALID, "--tlscert and --tlskey go together");
     if (o->connections > 100000 || o->pipeline > 10000 || o->subscribers > 100000)
         return err_new(ERR_INVALID, "more connections than this program is made for");
+    if (o->publish > 10000 || o->size_mb > 10000)
+        return err_new(ERR_INVALID, "--publish and --size: at most 10000");
     if (o->rate > 1e6)
         return err_new(ERR_INVALID, "--rate: at most a million");
     return NULL;
@@ -170,6 +177,7 @@ err *options_parse(int argc, char **argv, options *ret)
                    .hold_s = 1,
                    .image = "busybox",
                    .network = "none",
+                   .size_mb = 200,
                    .subscribers = 10};
     TRY(parse_flags(o, argc, argv));
     if (optind >= argc)

@@ -14,6 +14,10 @@ typedef struct options {
     const char *ca, *cert, *key;
     const char *api_version; /* "1.41"; NULL: no prefix */
     const char *image, *network;
+    const char *log;  /* log driver of the containers; NULL: the engine's own */
+    const char *file; /* a tar to load */
+    uint64_t size_mb; /* of what is written, read or moved; 10^6 bytes */
+    uint64_t publish; /* ports of each container */
     const char *json; /* file to write; NULL: none */
     uint64_t connections, pipeline;
     uint64_t count;    /* operations after the warm-up; 0: until the duration is over */

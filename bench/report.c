@@ -209,6 +209,8 @@ void report_format(double value, const char *unit, char out[REPORT_TEXT])
         format_scaled(value, times, COUNT(times), out);
     else if (str_eq(unit, "B"))
         format_scaled(value, sizes, COUNT(sizes), out);
+    else if (str_eq(unit, "MB/s"))
+        snprintf(out, REPORT_TEXT, "%.1f MB/s", value);
     else if (str_eq(unit, "count"))
         snprintf(out, REPORT_TEXT, "%.0f", value);
     else

@@ -14,7 +14,7 @@ void report_free(report *r);
 
 histogram *report_phase(report *r, const char *name);            /* found or added; nanoseconds */
 const histogram *report_find(const report *r, const char *name); /* NULL: not there */
-/* unit is one of ns, B, count, 1/s; a number of that name is replaced. */
+/* unit is one of ns, B, MB/s, count, 1/s; a number of that name is replaced. */
 void report_number(report *r, const char *name, const char *unit, double value);
 void report_status(report *r, int status);
 /* Something failed, and why; the first 32 different reasons are told apart. */

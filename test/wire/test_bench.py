@@ -248,3 +248,39 @@ def test_tls_refuses_a_stranger(certificates, tmp_path):
                           text=True, stderr=subprocess.PIPE, timeout=20)
     server.socket.close()
     assert done.returncode == 1 and "TLS" in done.stderr
+
+
+@pytest.mark.parametrize("words", [
+    ["list", "--prepare", "3", "--count", "5"],
+    ["inspect", "--count", "5"],
+    ["lifecycle", "--count", "2"],
+    ["lifecycle", "--network", "bridge", "--publish", "3", "--count", "1"],
+    ["exec", "--count", "2"],
+    ["events", "--subscribers", "3", "--count", "3"],
+    ["memory", "--count", "2", "--hold", "0"],
+    ["log-write", "--size", "1", "--log", "json-file", "--count", "1"],
+    ["log-read", "--size", "1", "--log", "json-file", "--count", "1"],
+    ["attach", "--size", "1", "--count", "1"],
+    ["health", "--prepare", "1", "--hold", "1"],
+    ["network", "--count", "2"],
+], ids=" ".join)
+def test_every_scenario_on_a_real_daemon(berthd, words):
+    result = bench(None, *words, url="unix://" + berthd.socket)
+    assert result["failed"] == 0 and result["operations"] > 0
+    assert not result["errors"]
+
+
+def test_traffic_through_a_published_port(berthd):
+    done = berthd.in_netns(BENCH, "-H", "unix://" + berthd.socket, "forward", "--network", "bridge", "--publish", "1", "--size", "1",
+                           "--duration", "0.2", "--json", "-", capture_output=True, text=True)
+    result = json.loads(done.stdout[done.stdout.index("\n{") + 1:])
+    assert result["phases_ns"]["ping-pong"]["count"] == result["operations"] > 0
+    assert result["phases_ns"]["there and back"]["count"] == 1 and not result["errors"]
+
+
+def test_an_upload_that_is_refused_is_told(serve):
+    full = b"HTTP/1.1 507 Insufficient Storage\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    created = b'HTTP/1.1 201 Created\r\nContent-Length: 10\r\n\r\n{"Id":"x"}'
+    server = serve(lambda n, path: created if "/create" in path else full if "/archive" in path else b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]")
+    result = bench(server, "archive-put", "--size", "1", "--count", "2", expect=3)
+    assert result["failed"] == result["operations"] == 2
