@@ -1,7 +1,8 @@
 /* logs.h - reading a container's json-file log, with its rotated files, forwards and from the end.
  *
- * The file is the truth: a reader takes no memory of the writer and is never in its way.  Blocks of
- * the file are read and formatted on a worker; what is ready is handed out on the loop.
+ * The file is the truth: a reader takes no memory of the writer and is never in its way.  It holds
+ * the files that there are when it begins, so that a rotation takes none of them away.  Blocks are
+ * read and formatted on a worker; what is ready is handed out on the loop.
  * Loop thread only. */
 #ifndef BERTH_LOGS_H
 #define BERTH_LOGS_H
@@ -13,6 +14,13 @@
 
 typedef struct log_reader log_reader;
 
+/* How far a log goes for somebody: the first size bytes of the file that has this inode, and all
+ * that is older. */
+typedef struct log_position {
+    int64_t size;
+    uint64_t inode; /* 0: to the end */
+} log_position;
+
 typedef struct log_query {
     bool out, err;              /* which streams */
     bool follow;                /* go on at the end of the file until log_reader_finish */
@@ -21,6 +29,7 @@ typedef struct log_query {
     bool framed;                /* Docker stream frames (8-byte header); false on a tty: raw */
     int64_t since_ns, until_ns; /* inclusive bounds; 0: none */
     int64_t tail;               /* the last n lines; -1: all */
+    log_position stop;          /* without follow and tail */
 } log_query;
 
 typedef struct log_reader_events {

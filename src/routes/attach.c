@@ -10,7 +10,6 @@
 #include <berth/logs.h>
 #include <berth/mem.h>
 #include <berth/str.h>
-#include <berth/timefmt.h>
 #include <stdlib.h>
 
 enum { FRAME_HEADER = 8 };
@@ -23,6 +22,8 @@ typedef struct bridge {
     exec_client *exec_client;
     log_reader *logs; /* replays the log before the live output */
     detach_keys detach;
+    log_query replay;
+    bool replay_due; /* and where the log ends for us is not known yet */
     bool tty, stdin_open, live, ended;
 } bridge;
 
@@ -83,10 +84,19 @@ static void say_error(bridge *b, const err *e)
     stream_write2(b->s, header, b->tty ? 0 : FRAME_HEADER, text.data, text.len);
 }
 
+static void replay(bridge *b, log_position until);
+
 static void on_end(void *arg, err *e)
 {
     bridge *b = arg;
 
+    if (b->replay_due && !b->ended) { /* its end came first: the log is all there is */
+        err_free(e);
+        client_free(take(b->client));
+        b->live = false;
+        replay(b, (log_position){0});
+        return;
+    }
     if (e && !b->ended)
         say_error(b, e);
     err_free(e);
@@ -101,7 +111,16 @@ static void on_stdin_drain(void *arg)
         stream_read_pause(b->s, false);
 }
 
-static const attach_events process_events = {on_output, on_end, on_stdin_drain};
+static void on_log_position(void *arg, int64_t size, uint64_t inode)
+{
+    bridge *b = arg;
+
+    b->replay_due = false;
+    if (!b->ended && inode)
+        replay(b, (log_position){size, inode});
+}
+
+static const attach_events process_events = {on_output, on_end, on_stdin_drain, on_log_position};
 
 /* ---- from the client ---- */
 
@@ -205,17 +224,13 @@ static void on_log_end(void *arg, err *e)
 
 static const log_reader_events log_events = {on_log_data, on_log_end};
 
-/* What was logged until now; the live output waits at the monitor meanwhile. */
-static void replay(bridge *b, unsigned what)
+/* What was logged before we came; the live output waits at the monitor meanwhile. */
+static void replay(bridge *b, log_position until)
 {
-    log_query q = {.out = what & ATTACH_STDOUT,
-                   .err = what & ATTACH_STDERR,
-                   .framed = !b->tty,
-                   .until_ns = b->live ? time_now_ns() : 0,
-                   .tail = -1};
-
+    b->replay_due = false;
+    b->replay.stop = until;
     process_pause(b, true);
-    b->logs = log_reader_new(container_log_path(b->c), &q, &log_events, b);
+    b->logs = log_reader_new(container_log_path(b->c), &b->replay, &log_events, b);
 }
 
 static unsigned streams_asked(const request *r)
@@ -250,14 +265,19 @@ void attach_container(request *r)
     b->detach = keys;
     b->live = request_query_bool(r, "stream", false);
     b->stdin_open = b->live && (what & ATTACH_STDIN) && container_config_of(c)->open_stdin;
+    b->replay_due = request_query_bool(r, "logs", false);
+    b->replay = (log_query){
+        .out = what & ATTACH_STDOUT, .err = what & ATTACH_STDERR, .framed = !b->tty, .tail = -1};
+    if (!b->stdin_open)
+        what &= ~(unsigned)ATTACH_STDIN;
     hijack(b, r);
     container_event(c, "attach", NULL);
     if (b->live)
-        b->client = container_attach(c, b->stdin_open ? what : what & ~(unsigned)ATTACH_STDIN,
-                                     &process_events, b);
-    if (request_query_bool(r, "logs", false))
-        replay(b, what);
-    else if (!b->live)
+        b->client =
+            container_attach(c, what | (b->replay_due ? ATTACH_REPLAY : 0), &process_events, b);
+    else if (b->replay_due)
+        replay(b, (log_position){0});
+    else
         bridge_end(b);
 }
 

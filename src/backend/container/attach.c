@@ -4,9 +4,11 @@
  * before the process begins, so it misses nothing.  After on_end no callback follows; the client is
  * still to be freed by whoever attached it.  Loop thread only. */
 #include "private.h"
+#include <berth/logs.h>
 #include <berth/loop.h>
 #include <berth/mem.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <utlist.h>
 
 enum {
@@ -18,8 +20,9 @@ struct container_client {
     unsigned what;
     attach_events ev;
     void *arg;
-    attachment *a; /* NULL until bound */
-    buf waiting;   /* stdin from before the start */
+    attachment *a;    /* NULL until bound */
+    buf waiting;      /* stdin from before the start */
+    log_position log; /* of an ATTACH_REPLAY that no monitor answers */
     bool eof_waiting, stdin_stalled, paused;
     bool ended, freed;
     container_client *prev, *next;
@@ -53,7 +56,14 @@ static void on_stdin_drain(void *arg)
     cl->ev.on_stdin_drain(cl->arg);
 }
 
-static const attach_events bound_events = {on_output, on_end, on_stdin_drain};
+static void on_log_position(void *arg, int64_t size, uint64_t inode)
+{
+    container_client *cl = arg;
+
+    cl->ev.on_log_position(cl->arg, size, inode);
+}
+
+static const attach_events bound_events = {on_output, on_end, on_stdin_drain, on_log_position};
 
 static void bind(container_client *cl)
 {
@@ -89,6 +99,25 @@ void clients_end(container *c)
             client_end(cl, NULL);
 }
 
+/* What is in the log of a container that does not run is all of it, whatever it writes from its
+ * next start on. */
+static void note_log_position(container_client *cl)
+{
+    struct stat st;
+
+    cl->what &= ~(unsigned)ATTACH_REPLAY;
+    if (stat(container_log_path(cl->c), &st) == 0)
+        cl->log = (log_position){.size = st.st_size, .inode = st.st_ino};
+}
+
+static void tell_log_position(void *arg)
+{
+    container_client *cl = arg;
+
+    if (!cl->freed && !cl->ended)
+        on_log_position(cl, cl->log.size, cl->log.inode);
+}
+
 container_client *container_attach(container *c, unsigned what, const attach_events *ev, void *arg)
 {
     container_client *cl = new0(container_client);
@@ -98,8 +127,12 @@ container_client *container_attach(container *c, unsigned what, const attach_eve
     cl->ev = *ev;
     cl->arg = arg;
     DL_APPEND(c->clients, cl);
-    if (c->monitor && c->state.running)
+    if (c->monitor && c->state.running) {
         bind(cl);
+    } else if (what & ATTACH_REPLAY) {
+        note_log_position(cl);
+        loop_defer(tell_log_position, cl);
+    }
     return cl;
 }
 

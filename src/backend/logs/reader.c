@@ -23,6 +23,13 @@ enum {
     ROTATED_MAX = 1000,
 };
 
+/* A rotated file, plain or gzip. */
+typedef struct old_file {
+    int fd;
+    ino_t inode;
+    uint64_t skip; /* lines of it that tail leaves out */
+} old_file;
+
 struct log_reader {
     char *path;
     log_query q;
@@ -30,9 +37,11 @@ struct log_reader {
     void *arg;
 
     /* of the job, or of the loop between jobs */
-    gzFile old;          /* a rotated file being read */
-    unsigned old_number; /* the next rotated file to open; 0: the live one's turn */
-    uint64_t old_skip;   /* entries of it that tail leaves out */
+    old_file *olds; /* the newest first */
+    size_t n_olds;  /* still to be read, the last one next */
+    gzFile old;     /* the one that is being read */
+    uint64_t skip, old_at;
+    bool stops_in_old; /* the position to stop at was rotated away: in olds[0] */
     int fd;
     ino_t inode;
     off_t at;
@@ -56,8 +65,8 @@ static void take_line(log_reader *r, const char *line, size_t n)
 
     if (r->past_until || !log_entry_parse(line, n, &e))
         return;
-    if (r->old_skip) {
-        r->old_skip -= e.ends_line;
+    if (r->skip) {
+        r->skip -= e.ends_line;
         return;
     }
     begins = !r->mid_line[e.is_err];
@@ -101,28 +110,49 @@ static void take_bytes(log_reader *r, const char *p, size_t n)
 
 /* ---- on the worker: where reading begins ---- */
 
-static gzFile open_old(const log_reader *r, unsigned number)
+static int open_old(const log_reader *r, unsigned number)
 {
     auto_free char *plain = xasprintf("%s.%u", r->path, number),
                    *packed = xasprintf("%s.%u.gz", r->path, number);
-    gzFile f = gzopen(plain, "rbe");
+    int fd = open(plain, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
-    return f ? f : gzopen(packed, "rbe");
+    return fd < 0 ? open(packed, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : fd;
 }
 
-static unsigned count_old(const log_reader *r)
+/* All that there are; one that a rotation moved meanwhile is met twice and taken once. */
+static void hold_olds(log_reader *r)
 {
-    unsigned n = 0;
+    struct stat st;
+    int fd;
 
-    while (n < ROTATED_MAX) {
-        gzFile f = open_old(r, n + 1);
+    for (unsigned i = 1; i <= ROTATED_MAX && (fd = open_old(r, i)) >= 0; i++) {
+        ino_t before = r->n_olds ? r->olds[r->n_olds - 1].inode : r->inode;
 
-        if (!f)
-            break;
-        gzclose(f);
-        n++;
+        if (fstat(fd, &st) < 0 || st.st_ino == before) {
+            close(fd);
+            continue;
+        }
+        r->olds = xrealloc(r->olds, (r->n_olds + 1) * sizeof *r->olds);
+        r->olds[r->n_olds++] = (old_file){.fd = fd, .inode = st.st_ino};
     }
-    return n;
+}
+
+static void drop_old(log_reader *r)
+{
+    close(r->olds[--r->n_olds].fd);
+}
+
+/* From its beginning; the descriptor stays the reader's. */
+static gzFile read_from_start(int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    gzFile f = NULL;
+
+    if (copy >= 0 && lseek(copy, 0, SEEK_SET) == 0)
+        f = gzdopen(copy, "rb");
+    if (!f && copy >= 0)
+        close(copy);
+    return f;
 }
 
 static bool line_ends_text(const char *line, size_t n)
@@ -204,56 +234,111 @@ static void open_live(log_reader *r)
         r->inode = st.st_ino;
 }
 
-static void place(log_reader *r)
+/* The file that the position is in may be a rotated one by now: what is newer is not wanted.  When
+ * it was packed meanwhile nothing names it, and all that is rotated is taken. */
+static void find_stop(log_reader *r)
 {
-    uint64_t left;
+    size_t newer = 0;
 
-    r->placed = true;
-    open_live(r);
-    if (r->q.tail < 0) {
-        r->old_number = count_old(r);
+    if (!r->q.stop.inode || r->inode == r->q.stop.inode)
         return;
-    }
-    left = seek_tail(r, (uint64_t)r->q.tail);
-    for (unsigned i = 1; left && i <= ROTATED_MAX; i++) {
-        gzFile f = open_old(r, i);
-        uint64_t lines;
+    r->stops_in_old = true;
+    while (newer < r->n_olds && r->olds[newer].inode != r->q.stop.inode)
+        newer++;
+    if (newer == r->n_olds)
+        return;
+    for (size_t i = 0; i < newer; i++)
+        close(r->olds[i].fd);
+    r->n_olds -= newer;
+    memmove(r->olds, r->olds + newer, r->n_olds * sizeof *r->olds);
+}
 
-        if (!f)
-            break;
-        lines = count_lines(f);
-        gzclose(f);
-        r->old_number = i;
-        r->old_skip = lines > left ? lines - left : 0;
+/* Of the older files, the newest that have so many lines together. */
+static void keep_tail(log_reader *r, uint64_t left)
+{
+    size_t kept = 0;
+
+    for (; left && kept < r->n_olds; kept++) {
+        gzFile f = read_from_start(r->olds[kept].fd);
+        uint64_t lines = f ? count_lines(f) : 0;
+
+        if (f)
+            gzclose(f);
+        r->olds[kept].skip = lines > left ? lines - left : 0;
         left -= lines < left ? lines : left;
     }
+    while (r->n_olds > kept)
+        drop_old(r);
+}
+
+static void place(log_reader *r)
+{
+    r->placed = true;
+    if (r->fd < 0)
+        open_live(r);
+    hold_olds(r);
+    find_stop(r);
+    if (r->q.tail >= 0)
+        keep_tail(r, seek_tail(r, (uint64_t)r->q.tail));
 }
 
 /* ---- on the worker: a block ---- */
 
+/* How much of a block may be taken of the file that the position is in. */
+static size_t until_stop(const log_reader *r, uint64_t at, size_t n)
+{
+    uint64_t left = (uint64_t)r->q.stop.size > at ? (uint64_t)r->q.stop.size - at : 0;
+
+    return left < n ? left : n;
+}
+
 static void read_old(log_reader *r)
 {
     auto_free char *block = xmalloc(BLOCK);
-    int n;
+    old_file *f = &r->olds[r->n_olds - 1];
+    int n = 0;
 
-    if (!r->old && !(r->old = open_old(r, r->old_number))) {
-        r->old_number--;
-        return;
+    if (!r->old) {
+        r->old = read_from_start(f->fd);
+        r->old_at = 0;
+        r->skip = f->skip;
     }
-    n = gzread(r->old, block, BLOCK);
+    if (r->old)
+        n = gzread(r->old, block, BLOCK);
+    if (n > 0 && f->inode == r->q.stop.inode)
+        n = (int)until_stop(r, r->old_at, (size_t)n);
     if (n > 0) {
+        r->old_at += (uint64_t)n;
         take_bytes(r, block, (size_t)n);
         return;
     }
-    gzclose(take(r->old));
-    r->old_number--;
+    if (r->old)
+        gzclose(take(r->old));
+    drop_old(r);
     buf_truncate(&r->carry, 0);
+}
+
+/* Several rotations since we read last: what was live between ours and the new one is next.  None
+ * when ours is not found any more: packed, or dropped as the oldest. */
+static void hold_newer(log_reader *r, ino_t ours)
+{
+    size_t newer = 0;
+
+    hold_olds(r);
+    while (newer < r->n_olds && r->olds[newer].inode != ours)
+        newer++;
+    if (newer == r->n_olds)
+        newer = 0;
+    for (size_t i = newer; i < r->n_olds; i++)
+        close(r->olds[i].fd);
+    r->n_olds = newer;
 }
 
 /* The live file was renamed or cut: true when there is a new one to read. */
 static bool moved_on(log_reader *r)
 {
     struct stat st;
+    ino_t ours = r->inode;
 
     if (stat(r->path, &st) < 0)
         return false;
@@ -262,20 +347,23 @@ static bool moved_on(log_reader *r)
     mem_closep(&r->fd);
     buf_truncate(&r->carry, 0);
     open_live(r);
+    if (r->fd >= 0 && ours && ours != r->inode)
+        hold_newer(r, ours);
     return r->fd >= 0;
 }
 
 static void read_live(log_reader *r)
 {
     auto_free char *block = xmalloc(BLOCK);
-    ssize_t n = r->fd < 0 ? 0 : pread(r->fd, block, BLOCK, r->at);
+    size_t wanted = r->q.stop.inode ? until_stop(r, (uint64_t)r->at, BLOCK) : BLOCK;
+    ssize_t n = r->fd < 0 || !wanted ? 0 : pread(r->fd, block, wanted, r->at);
 
     if (n < 0) {
         r->error = err_errno(errno, "read %s", r->path);
         return;
     }
     if (n == 0) {
-        r->at_end = !moved_on(r);
+        r->at_end = r->q.stop.inode || !moved_on(r);
         return;
     }
     r->at += n;
@@ -290,8 +378,10 @@ static err *job_read(void *arg)
     if (!r->placed)
         place(r);
     while (!r->out.len && !r->at_end && !r->error && !r->past_until) {
-        if (r->old_number)
+        if (r->n_olds)
             read_old(r);
+        else if (r->stops_in_old)
+            r->at_end = true;
         else
             read_live(r);
     }
@@ -306,6 +396,9 @@ static void reader_free_now(log_reader *r)
     mem_closep(&r->inotify);
     if (r->old)
         gzclose(r->old);
+    while (r->n_olds)
+        drop_old(r);
+    free(r->olds);
     mem_closep(&r->fd);
     buf_done(&r->carry);
     buf_done(&r->out);
@@ -417,6 +510,8 @@ log_reader *log_reader_new(const char *path, const log_query *q, const log_reade
     r->fd = r->inotify = -1;
     if (q->follow)
         follow(r);
+    if (q->stop.inode)
+        open_live(r); /* now: every moment later it is more likely to be rotated */
     r->in_job = true; /* until on_begin */
     loop_defer(on_begin, r);
     return r;
