@@ -72,4 +72,29 @@ bool intake_write(image_intake *in, const char *p,
 void intake_end(image_intake *in);    /* the tar is complete */
 void intake_cancel(image_intake *in); /* no further callback; everything staged is removed */
 
+/* ---- registries ---- */
+typedef struct registry_settings {
+    strv insecure;   /* "host:port" or CIDR */
+    strv mirrors;    /* "url" (of Docker Hub), "registry=url", "*=url" */
+    strv certs_dirs; /* of certs.d: <dir>/<host>/ca.crt, client.cert, client.key */
+    unsigned max_downloads, max_attempts;
+} registry_settings;
+void images_set_registry(const registry_settings *s); /* copied; at start and on reload */
+const registry_settings *images_registry(void);
+
+typedef struct image_pull image_pull; /* one client's share of a pull */
+typedef struct pull_opts {
+    const char *image, *tag, *platform; /* tag may be a digest; "" where not said */
+    const char *auth;                   /* X-Registry-Auth as it came; NULL: none */
+} pull_opts;
+typedef struct pull_events {
+    void (*on_said)(void *arg, const char *json); /* a progress message */
+    void (*on_end)(void *arg, err *e);            /* last; owned by the callee */
+} pull_events;
+/* The same pull of several clients at once is made once.  Durable before on_end. */
+/* on_said may be called from within (of a pull that has begun); on_end is not. */
+must_check err *image_pull_begin(const pull_opts *o, const pull_events *ev, void *arg,
+                                 image_pull **ret);
+void image_pull_leave(image_pull *p); /* the client is gone: the last one ends the pull */
+
 #endif

@@ -32,6 +32,7 @@ struct runtime_set;
 must_check err *rooms_up(void);
 void rooms_down(void);
 void rooms_set_routes(void);
+void rooms_set_registries(const config *c); /* how registries are spoken to */
 must_check err *rooms_runtimes(const config *c, struct runtime_set **ret_set); /* any thread */
 
 /* signals.c */

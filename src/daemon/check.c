@@ -232,6 +232,34 @@ static err *check_exec_opts(const config *c)
     return NULL;
 }
 
+static err *check_registries(const config *c)
+{
+    if (c->max_downloads < 1)
+        return err_new(ERR_INVALID, "invalid max concurrent downloads: %lld",
+                       (long long)c->max_downloads);
+    if (c->max_attempts < 1)
+        return err_new(ERR_INVALID, "invalid max download attempts: %lld",
+                       (long long)c->max_attempts);
+    for (size_t i = 0; i < c->registry_mirror.n; i++) {
+        const char *text = c->registry_mirror.v[i], *equal = strchr(text, '='),
+                   *there = strstr(text, "://"), *url = equal && equal < there ? equal + 1 : text;
+
+        if (!str_starts(url, "http://") && !str_starts(url, "https://"))
+            return err_new(ERR_INVALID,
+                           "invalid mirror: unsupported scheme \"%.*s\" in \"%s\": must use either "
+                           "'https://' or 'http://'",
+                           (int)(there ? there - url : 0), url, url);
+        if (strpbrk(url, "?#@"))
+            return err_new(ERR_INVALID,
+                           "invalid mirror: query, fragment or user at end of the URI \"%s\"", url);
+    }
+    for (size_t i = 0; i < c->insecure_registry.n; i++)
+        if (strstr(c->insecure_registry.v[i], "://"))
+            return err_new(ERR_INVALID, "insecure registry %s should not contain '://'",
+                           c->insecure_registry.v[i]);
+    return NULL;
+}
+
 err *options_check(config *c)
 {
     log_level level;
@@ -258,6 +286,7 @@ err *options_check(config *c)
     TRY(check_labels(c));
     TRY(check_dns(c));
     TRY(check_host_gateway(c));
+    TRY(check_registries(c));
     return check_exec_opts(c);
 }
 

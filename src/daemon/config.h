@@ -11,14 +11,15 @@
 typedef struct config {
     arena *arena;
     strv hosts, labels, dns, dns_options, dns_search, exec_opts, add_runtime, default_ulimit,
-        log_opt, default_address_pool, default_network_opt, host_gateway_ip;
+        log_opt, default_address_pool, default_network_opt, host_gateway_ip, insecure_registry,
+        registry_mirror;
     char *group, *config_file, *data_root, *exec_root, *pidfile, *log_level, *log_format;
     char *tlscacert, *tlscert, *tlskey, *default_runtime, *log_driver, *cgroup_parent, *init_path,
         *bip, *bip6, *fixed_cidr, *fixed_cidr_v6, *default_gateway, *default_gateway_v6, *bridge,
-        *storage_driver;
+        *storage_driver, *http_proxy, *https_proxy, *no_proxy;
     bool debug, tls, tlsverify, init, live_restore, icc, ip_masq, ip_forward, iptables, ipv6;
     bool validate, version, help;
-    int64_t shutdown_timeout, mtu;
+    int64_t shutdown_timeout, mtu, max_downloads, max_attempts;
     /* taken apart from the lists above and from the file's objects */
     json_map log_opts;
     json_list runtimes;            /* of runtime_setting */

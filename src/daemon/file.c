@@ -41,30 +41,20 @@ static const char *const refused[] = {"allow-direct-routing",
                                       "features",
                                       "firewall-backend",
                                       "graph",
-                                      "http-proxy",
-                                      "https-proxy",
-                                      "insecure-registries",
-                                      "insecure-registry",
                                       "ip",
                                       "ip-forward-no-drop",
                                       "ip6tables",
-                                      "max-concurrent-downloads",
                                       "max-concurrent-uploads",
-                                      "max-download-attempts",
                                       "metrics-addr",
                                       "min-api-version",
                                       "network-control-plane-mtu",
                                       "network-diagnostic-port",
                                       "no-new-privileges",
-                                      "no-proxy",
                                       "node-generic-resource",
                                       "node-generic-resources",
                                       "nri-opts",
                                       "oom-score-adjust",
-                                      "proxies",
                                       "raw-logs",
-                                      "registry-mirror",
-                                      "registry-mirrors",
                                       "restart",
                                       "rootless",
                                       "seccomp-profile",
@@ -308,6 +298,51 @@ static const option *by_flag(const char *name)
     return NULL;
 }
 
+/* {"http-proxy", "https-proxy", "no-proxy"}, each of which is a flag, too. */
+static err *take_proxies(config *c, const cJSON *value)
+{
+    const cJSON *item;
+
+    cJSON_ArrayForEach (item, value) {
+        const option *o = by_flag(item->string);
+
+        if (!str_eq(item->string, "http-proxy") && !str_eq(item->string, "https-proxy") &&
+            !str_eq(item->string, "no-proxy"))
+            return bad("proxies", "an object of http-proxy, https-proxy, no-proxy");
+        if (!cJSON_IsString(item))
+            return bad(item->string, "a string");
+        if (strv_has(&c->set_by_flag, o->name))
+            note_conflict(c, o, item);
+        else
+            TRY(option_set(c, o, item->valuestring));
+    }
+    return NULL;
+}
+
+/* A list is of Docker Hub; beyond dockerd, {"ghcr.io": [URL...], "*": [URL...]}. */
+static err *take_mirrors(config *c, const cJSON *value)
+{
+    const cJSON *of, *item;
+
+    if (cJSON_IsArray(value))
+        return take_list(c, by_flag("registry-mirror"), value);
+    cJSON_ArrayForEach (of, value) {
+        if (!cJSON_IsArray(of))
+            return bad("registry-mirrors", "a list, or an object of lists");
+        cJSON_ArrayForEach (item, of) {
+            if (!cJSON_IsString(item))
+                return bad("registry-mirrors", "a list, or an object of lists");
+            strv_pushf(&c->registry_mirror, "%s=%s", of->string, item->valuestring);
+        }
+    }
+    return NULL;
+}
+
+static cJSON_bool is_list_or_object(const cJSON *value)
+{
+    return cJSON_IsArray(value) || cJSON_IsObject(value);
+}
+
 static err *take_key(config *c, const cJSON *value, buf *unknown)
 {
     static const struct {
@@ -322,7 +357,10 @@ static err *take_key(config *c, const cJSON *value, buf *unknown)
         {"default-address-pools", "default-address-pool", take_pools, cJSON_IsArray, "a list"},
         {"default-network-opts", "default-network-opt", take_network_opts, cJSON_IsObject,
          "an object"},
-        {"host-gateway-ip", "host-gateway-ip", take_host_gateway, cJSON_IsString, "a string"}};
+        {"host-gateway-ip", "host-gateway-ip", take_host_gateway, cJSON_IsString, "a string"},
+        {"proxies", NULL, take_proxies, cJSON_IsObject, "an object"},
+        {"registry-mirrors", "registry-mirror", take_mirrors, is_list_or_object,
+         "a list, or an object of lists"}};
     const option *o = by_file_key(value->string);
 
     for (size_t i = 0; i < COUNT(objects); i++) {

@@ -50,10 +50,15 @@ const option options[] = {
      "Address to listen on (unix://, tcp://, fd://)"},
     {"host-gateway-ip", 0, "host-gateway-ips", OPTION_LIST, AT(host_gateway_ip), false,
      "What host-gateway stands for in --add-host, one address of each family"},
+    {"http-proxy", 0, "", OPTION_STR, AT(http_proxy), true,
+     "Proxy of requests to registries without TLS"},
+    {"https-proxy", 0, "", OPTION_STR, AT(https_proxy), true, "Proxy of requests with TLS"},
     {"icc", 0, NULL, OPTION_BOOL, AT(icc), false,
      "Containers of the default bridge may reach each other"},
     {"init", 0, NULL, OPTION_BOOL, AT(init), false, "Run an init in containers that do not say"},
     {"init-path", 0, NULL, OPTION_STR, AT(init_path), false, "That init"},
+    {"insecure-registry", 0, "insecure-registries", OPTION_LIST, AT(insecure_registry), true,
+     "Registry that may be spoken to without TLS, or with any certificate (host:port or CIDR)"},
     {"ip-forward", 0, NULL, OPTION_BOOL, AT(ip_forward), false, "Enable forwarding of IPv4"},
     {"ip-masq", 0, NULL, OPTION_BOOL, AT(ip_masq), false, "Masquerade what leaves the bridge"},
     {"iptables", 0, NULL, OPTION_BOOL, AT(iptables), false,
@@ -68,8 +73,15 @@ const option options[] = {
      "Format of the daemon's log (text, json)"},
     {"log-level", 'l', NULL, OPTION_STR, AT(log_level), false, "Level of the daemon's log"},
     {"log-opt", 0, "", OPTION_LIST, AT(log_opt), false, "Option of the log driver (key=value)"},
+    {"max-concurrent-downloads", 0, NULL, OPTION_INT, AT(max_downloads), true,
+     "Layers that are downloaded at once"},
+    {"max-download-attempts", 0, NULL, OPTION_INT, AT(max_attempts), true,
+     "Attempts at the download of a layer"},
     {"mtu", 0, NULL, OPTION_INT, AT(mtu), false, "MTU of containers on the default bridge"},
+    {"no-proxy", 0, "", OPTION_STR, AT(no_proxy), true, "Hosts that are asked without a proxy"},
     {"pidfile", 'p', NULL, OPTION_STR, AT(pidfile), false, "File for the daemon's pid"},
+    {"registry-mirror", 0, "registry-mirrors", OPTION_LIST, AT(registry_mirror), true,
+     "Mirror of Docker Hub (URL), or of another registry (host=URL, *=URL)"},
     {"shutdown-timeout", 0, NULL, OPTION_INT, AT(shutdown_timeout), true,
      "Seconds a shutdown may take"},
     {"storage-driver", 's', NULL, OPTION_STR, AT(storage_driver), false,
@@ -235,6 +247,8 @@ static void defaults(config *c)
     c->cgroup_parent = "/docker";
     c->icc = c->ip_masq = c->ip_forward = c->iptables = true;
     c->shutdown_timeout = 15;
+    c->max_downloads = 3;
+    c->max_attempts = 5;
 }
 
 /* The same key in two places: which one counts would be a guess. */
@@ -290,7 +304,9 @@ void config_done(config *c)
                      &c->conflicts,
                      &c->default_address_pool,
                      &c->default_network_opt,
-                     &c->host_gateway_ip};
+                     &c->host_gateway_ip,
+                     &c->insecure_registry,
+                     &c->registry_mirror};
 
     for (size_t i = 0; i < COUNT(lists); i++)
         strv_done(lists[i]);

@@ -136,6 +136,7 @@ static void take_over(reloading *r)
     the_daemon.now = taken = take(r->fresh);
     reload_log_level(fresh);
     rooms_set_routes();
+    rooms_set_registries(fresh);
     tell_fixed(fresh);
     tell(fresh);
 }

@@ -5,6 +5,7 @@
 #include <berth/container.h>
 #include <berth/events.h>
 #include <berth/exec.h>
+#include <berth/fetch.h>
 #include <berth/image.h>
 #include <berth/log.h>
 #include <berth/loop.h>
@@ -165,6 +166,7 @@ static err *store_up(void)
 /* Batches that wait are written when nothing runs beside them any more. */
 static void loop_and_store_down(void)
 {
+    fetch_done();
     loop_done();
     store_close();
 }
@@ -200,8 +202,25 @@ static err *network_up(void)
     return network_init(&opts);
 }
 
+void rooms_set_registries(const config *c)
+{
+    const char *slash = strrchr(c->config_file, '/');
+    registry_settings s = {.insecure = c->insecure_registry,
+                           .mirrors = c->registry_mirror,
+                           .max_downloads = (unsigned)c->max_downloads,
+                           .max_attempts = (unsigned)c->max_attempts};
+
+    strv_pushf(&s.certs_dirs, "%.*s/certs.d", (int)(slash ? slash - c->config_file : 0),
+               c->config_file);
+    strv_push(&s.certs_dirs, "/etc/docker/certs.d");
+    images_set_registry(&s);
+    strv_done(&s.certs_dirs);
+    fetch_set_proxies(c->http_proxy, c->https_proxy, c->no_proxy);
+}
+
 static err *images_up(void)
 {
+    rooms_set_registries(the_daemon.c);
     return images_init(the_daemon.c->data_root, kept.store_rebuilt);
 }
 

@@ -287,9 +287,7 @@ static void create_image(request *r)
     const char *from = str_or(request_query(r, "fromSrc"), "");
 
     if (!str_empty(request_query(r, "fromImage")))
-        reply_error(r,
-                    err_new(ERR_UNSUPPORTED,
-                            "pulling from a registry is not supported: load or import the image"));
+        pull_image(r);
     else if (!str_eq(from, "-"))
         reply_error(
             r, err_new(ERR_UNSUPPORTED,

@@ -7,7 +7,7 @@ ROOT = sys.argv[1]
 # header under include/berth/ -> the room that offers it
 OFFERS = {
     "base": "arena buf err filters json log mem str timefmt".split(),
-    "loop": "child flow job loop signals sock timer watch".split(),
+    "loop": "child fetch flow job loop signals sock timer watch".split(),
     "http": "http request route".split(),
     "api": [],
     "backend/store": ["store", "tree"],
@@ -39,7 +39,7 @@ for room in ("backend/exec", "backend/system"):
     MAY[room] = MAY["backend/container"] + [room]
 MAY["routes"] = ["base", "loop", "http", "api", "routes", "backend/exec", "backend/system"] + MAY["backend/container"]
 EVERYTHING = ("daemon", "")
-LIBRARIES = {"uv.h": ["loop"], "cjson/cJSON.h": ["base", "daemon", "backend/runtime"], "llhttp.h": ["http"], "mbedtls/": ["http"],
+LIBRARIES = {"uv.h": ["loop"], "curl/": ["loop"], "libpsl.h": ["loop"], "cjson/cJSON.h": ["base", "daemon", "backend/runtime"], "llhttp.h": ["http"], "mbedtls/": ["http"],
              "sqlite3.h": ["backend/store"], "archive": ["backend/image"], "nettle/": ["backend/image"],
              "netlink/": ["backend/network"], "nftables/": ["backend/network"], "zlib.h": ["monitor", "backend/logs"]}
 # What the monitor and the daemon say to each other is a header of its own, of data alone.

@@ -27,7 +27,7 @@ def test_words_of_the_command_line(tmp_path):
 
 @pytest.mark.parametrize("text,words", [
     ('{"nosuch": 1}', "the following directives don't match any configuration option: nosuch"),
-    ('{"registry-mirrors": []}', "the directive registry-mirrors is not supported"),
+    ('{"userns-remap": "x"}', "the directive userns-remap is not supported"),
     ('{"debug": "yes"}', "debug must be true or false"),
     ("{", "invalid JSON"),
     ('{"labels": ["x"]}', "bad attribute format: x"),

@@ -18,7 +18,7 @@ typedef struct list_query {
 static bool name_wanted(const filters *f, const char *familiar)
 {
     size_t n = filters_count(f, "reference");
-    const char *colon = strrchr(familiar, ':');
+    const char *at = strchr(familiar, '@'), *colon = at ? at : strrchr(familiar, ':');
     auto_free char *repository =
         xstrndup(familiar, colon ? (size_t)(colon - familiar) : strlen(familiar));
 
@@ -33,6 +33,9 @@ static bool any_name_wanted(const image *img, const filters *f)
 {
     for (size_t i = 0; i < img->tags.n; i++)
         if (name_wanted(f, img->tags.v[i]))
+            return true;
+    for (size_t i = 0; i < img->digests.n; i++)
+        if (name_wanted(f, img->digests.v[i]))
             return true;
     return !filters_has(f, "reference");
 }
@@ -97,7 +100,10 @@ static void summarize(const image *img, const list_query *q, int api_version, ar
     for (size_t i = 0; i < img->tags.n; i++)
         if (name_wanted(q->f, img->tags.v[i]))
             json_strs_add(&out->repo_tags, a, img->tags.v[i]);
-    if (!img->tags.n && api_version < 43) {
+    for (size_t i = 0; i < img->digests.n; i++)
+        if (name_wanted(q->f, img->digests.v[i]))
+            json_strs_add(&out->repo_digests, a, img->digests.v[i]);
+    if (!img->tags.n && !img->digests.n && api_version < 43) {
         json_strs_add(&out->repo_tags, a, "<none>:<none>");
         json_strs_add(&out->repo_digests, a, "<none>@<none>");
     }
@@ -176,6 +182,8 @@ void image_inspected(const image *img, arena *a, image_inspect *out)
 
     out->id = (char *)img->id;
     image_tags(img, a, &out->repo_tags);
+    for (size_t i = 0; i < img->digests.n; i++)
+        json_strs_add(&out->repo_digests, a, img->digests.v[i]);
     out->comment = img->config.comment;
     out->created = img->config.created;
     out->created_always =

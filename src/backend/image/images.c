@@ -45,6 +45,7 @@ void image_unref(image *img)
     free(img->layers);
     free(img->config_text);
     strv_done(&img->tags);
+    strv_done(&img->digests);
     strv_done(&img->holders);
     arena_free(img->arena);
     free(img);
@@ -173,7 +174,7 @@ void image_release(image *img, const char *container_id)
 void image_event(const char *action, const char *id, const char *name)
 {
     auto_arena *a = arena_new();
-    const image *img = image_by_id(id);
+    const image *img = str_starts(id, "sha256:") ? image_by_id(id) : image_by_name(id);
     json_map attrs = {0};
 
     for (size_t i = 0; img && i < img->config.config.labels.n; i++)
@@ -193,10 +194,16 @@ image *image_by_id(const char *id)
     return img;
 }
 
+/* Which of its two lists a name belongs to. */
+static strv *names_like(image *img, const char *familiar)
+{
+    return strchr(familiar, '@') ? &img->digests : &img->tags;
+}
+
 image *image_by_name(const char *familiar)
 {
     for (image *img = images_all; img; img = img->hh.next)
-        if (strv_has(&img->tags, familiar))
+        if (strv_has(names_like(img, familiar), familiar))
             return img;
     return NULL;
 }
@@ -273,9 +280,9 @@ void image_name(image *img, const char *familiar, store_batch *b)
     image *before = image_by_name(familiar);
 
     if (before && before != img)
-        strv_drop(&before->tags, familiar);
+        strv_drop(names_like(before, familiar), familiar);
     if (before != img)
-        strv_push(&img->tags, familiar);
+        strv_push(names_like(img, familiar), familiar);
     img->tagged_ns = time_now_ns();
     json_encode(&tag_record_json, &rec, JSON_ANY_VERSION, &text);
     store_put(b, "tags", familiar, text.data);
@@ -286,7 +293,7 @@ void image_name(image *img, const char *familiar, store_batch *b)
 void image_unname(image *img, const char *familiar, store_batch *b)
 {
     store_delete(b, "tags", familiar);
-    strv_drop(&img->tags, familiar);
+    strv_drop(names_like(img, familiar), familiar);
     names_changed();
 }
 
@@ -436,7 +443,7 @@ static err *load_tag(void *arg, const char *key, const char *body)
     (void)arg;
     TRY(json_decode(&tag_record_json, body, strlen(body), JSON_ANY_VERSION, a, &rec));
     if ((img = image_by_id(str_or(rec.image, ""))))
-        strv_push(&img->tags, key);
+        strv_push(names_like(img, key), key);
     return NULL;
 }
 

@@ -171,14 +171,20 @@ void intake_cancel(image_intake *in)
     flow_cancel(in->flow);
 }
 
+void intake_drop(image_intake *in)
+{
+    in->cancelled = true;
+    unpack_free(take(in->unpack));
+    feed_close(in);
+    loop_defer(intake_free, in);
+}
+
 void intake_over(image_intake *in, err *e)
 {
     in->flow = NULL;
-    unpack_free(take(in->unpack));
-    feed_close(in);
     if (in->cancelled)
         err_free(e);
     else
         in->ev.on_end(in->arg, e, in->id);
-    loop_defer(intake_free, in);
+    intake_drop(in);
 }

@@ -26,7 +26,8 @@ struct image_intake {
 image_intake *intake_new(const intake_events *ev, void *arg);
 /* A CALL row: unpack what is pushed in into sub-directory name of the staging directory. */
 void intake_unpack(image_intake *in, const char *name, apply_mode mode, flow *f);
-void intake_over(image_intake *in, err *e);                       /* the flow's done */
+void intake_over(image_intake *in, err *e); /* the flow's done */
+void intake_drop(image_intake *in); /* without a word: of an intake that has no flow of its own */
 must_check err *intake_stage(image_intake *in, const char *name); /* worker: makes the directory */
 must_check err *intake_unstage(image_intake *in);                 /* worker */
 

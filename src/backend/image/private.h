@@ -28,6 +28,7 @@ struct image {
     size_t n_layers;
     int64_t size, created_ns, tagged_ns;
     strv tags;    /* familiar, with tag */
+    strv digests; /* familiar, "busybox@sha256:...": what a registry calls it */
     strv holders; /* containers */
     bool removed; /* with the last reference its layers go too */
     UT_hash_handle hh;
@@ -44,7 +45,7 @@ typedef struct staged_layer {
 typedef struct staged_image {
     char id[72];
     char *config_text;
-    strv tags;
+    strv tags; /* names with tags and with digests */
     staged_layer *layers;
     size_t n_layers;
 } staged_image;

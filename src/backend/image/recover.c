@@ -69,6 +69,9 @@ static void write_names(void)
     for (const image *img = images_all; img; img = img->hh.next)
         for (size_t i = 0; i < img->tags.n; i++)
             json_map_set(&file.names, a, img->tags.v[i], img->id);
+    for (const image *img = images_all; img; img = img->hh.next)
+        for (size_t i = 0; i < img->digests.n; i++)
+            json_map_set(&file.names, a, img->digests.v[i], img->id);
     json_encode(&names_file_json, &file, JSON_ANY_VERSION, &text);
     w->path = names_path();
     w->n = text.len;

@@ -65,7 +65,7 @@ static err *may_remove(const image *img, const char *by_name, bool force)
 {
     const char *user = running_holder(img);
 
-    if (by_name && (img->tags.n > 1 || force))
+    if (by_name && (img->tags.n > 1 || (strchr(by_name, '@') && img->tags.n) || force))
         return NULL;
     if (by_name && img->holders.n)
         return named_conflict(img, by_name);
@@ -147,7 +147,23 @@ static char *name_among(const image *img, const char *ref)
 
     err_free(e);
     reference_done(&parsed);
-    return familiar && strv_has(&img->tags, familiar) ? take(familiar) : NULL;
+    return familiar && image_by_name(familiar) == img ? take(familiar) : NULL;
+}
+
+/* The last tag of a repository takes with it what the repository's registry called the image. */
+static void untag_repository(image *img, const char *familiar, arena *a, json_list *list,
+                             store_batch *b)
+{
+    const char *colon = strrchr(familiar, ':');
+    size_t n = colon ? (size_t)(colon - familiar) : 0;
+
+    for (size_t i = 0; i < img->tags.n; i++)
+        if (!strncmp(img->tags.v[i], familiar, n) &&
+            strrchr(img->tags.v[i], ':') == img->tags.v[i] + n)
+            return;
+    for (size_t i = img->digests.n; i-- > 0;)
+        if (!strncmp(img->digests.v[i], familiar, n) && img->digests.v[i][n] == '@')
+            untag(img, img->digests.v[i], a, list, b);
 }
 
 static void remove_checked(image *img, const char *by_name, arena *a, image_removed *done,
@@ -158,12 +174,18 @@ static void remove_checked(image *img, const char *by_name, arena *a, image_remo
 
     r->done = done;
     r->arg = arg;
-    if (by_name)
+    if (by_name) {
         untag(img, by_name, a, &r->list, b);
-    else
+        if (!strchr(by_name, '@'))
+            untag_repository(img, by_name, a, &r->list, b);
+    } else {
         while (img->tags.n)
             untag(img, img->tags.v[0], a, &r->list, b);
-    if (!img->tags.n && !img->holders.n) { /* what containers count on stays, without a name */
+        while (img->digests.n)
+            untag(img, img->digests.v[0], a, &r->list, b);
+    }
+    if (!img->tags.n && !img->digests.n &&
+        !img->holders.n) { /* what containers count on stays, without a name */
         forget(img, a, &r->list, b);
         r->img = img; /* the registry's reference */
     }

@@ -256,6 +256,40 @@ static void warnings_of(arena *a, info_answer *ret)
             "WARNING: the daemon lacks CAP_SYS_RESOURCE: limits cannot be raised above its own");
 }
 
+/* Which registries may be spoken to without TLS, and the mirrors of Docker Hub. */
+static void registries_of(arena *a, info_answer *ret)
+{
+    const registry_settings *s = images_registry();
+    auto_buf all = {0}, mirrors = {0};
+
+    json_strs_add(&ret->registry.insecure_cidrs, a, "::1/128");
+    json_strs_add(&ret->registry.insecure_cidrs, a, "127.0.0.0/8");
+    for (size_t i = 0; i < s->mirrors.n; i++) {
+        if (strchr(s->mirrors.v[i], '='))
+            continue;
+        json_strs_add(&ret->registry.mirrors, a, s->mirrors.v[i]);
+        buf_str(&mirrors, mirrors.len ? "," : "");
+        json_quote(s->mirrors.v[i], &mirrors);
+    }
+    buf_printf(&all,
+               "{\"docker.io\":{\"Mirrors\":[%s],\"Name\":\"docker.io\",\"Official\":true,"
+               "\"Secure\":true}",
+               mirrors.len ? mirrors.data : "");
+    for (size_t i = 0; i < s->insecure.n; i++) {
+        if (strchr(s->insecure.v[i], '/')) {
+            json_strs_add(&ret->registry.insecure_cidrs, a, s->insecure.v[i]);
+            continue;
+        }
+        buf_char(&all, ',');
+        json_quote(s->insecure.v[i], &all);
+        buf_str(&all, ":{\"Mirrors\":[],\"Name\":");
+        json_quote(s->insecure.v[i], &all);
+        buf_str(&all, ",\"Official\":false,\"Secure\":false}");
+    }
+    buf_char(&all, '}');
+    ret->registry.index_configs.text = arena_strdup(a, all.data);
+}
+
 static void limits_of(info_answer *ret)
 {
     bool v2 = runtime_cgroup_mode() == CGROUP_V2;
@@ -335,7 +369,7 @@ void system_info(arena *a, info_answer *ret)
     ret->os_version = os_version;
     ret->os_type = "linux";
     ret->architecture = host.machine;
-    ret->registry.index_configs.text = "{}";
+    registries_of(a, ret);
     ret->n_cpu = cpus;
     ret->mem_total = memory_bytes;
     ret->index_server = "https://index.docker.io/v1/";

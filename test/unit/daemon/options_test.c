@@ -136,8 +136,7 @@ static void test_bad_flags(void **state)
     expect("{}", WORDS("--log-level"), true, "flag needs an argument: --log-level");
     expect("{}", WORDS("-l"), true, "flag needs an argument: 'l' in -l");
     expect("{}", WORDS("daemon"), true, "\"berthd\" accepts no arguments: daemon");
-    expect("{}", WORDS("--registry-mirror", "x"), true,
-           "the flag --registry-mirror is not supported");
+    expect("{}", WORDS("--userns-remap", "x"), true, "the flag --userns-remap is not supported");
     expect("{}", WORDS("--debug=maybe"), true,
            "invalid argument \"maybe\" for \"--debug\" flag: strconv.ParseBool: parsing \"maybe\": "
            "invalid syntax");
@@ -179,7 +178,7 @@ static void test_bad_files(void **state)
         {"[]", "invalid JSON: not an object"},
         {"{\"b\": 1, \"a\": 2}",
          "the following directives don't match any configuration option: b, a"},
-        {"{\"registry-mirrors\": []}", "the directive registry-mirrors is not supported"},
+        {"{\"userns-remap\": \"x\"}", "the directive userns-remap is not supported"},
         {"{\"debug\": 1}", "invalid JSON: debug must be true or false"},
         {"{\"mtu\": 1.5}", "invalid JSON: mtu must be a whole number"},
         {"{\"mtu\": \"1\"}", "invalid JSON: mtu must be a whole number"},

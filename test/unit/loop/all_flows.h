@@ -18,6 +18,8 @@
     FLOW(exec_start_flow) \
     FLOW(import_flow) \
     FLOW(load_flow) \
+    FLOW(pull_flow) \
+    FLOW(pull_layer_flow) \
     FLOW(load_layer_flow) \
     FLOW(network_create_flow) \
     FLOW(network_remove_flow) \
