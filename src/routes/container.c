@@ -355,6 +355,7 @@ const route container_routes[] = {
     {POST, "/containers/create", create_container, 0},
     {GET, "/containers/{id}/json", inspect_container, 0},
     {GET, "/containers/{id}/logs", stream_logs, 0},
+    {GET, "/containers/{id}/stats", stream_stats, 0},
     {POST, "/containers/{id}/start", start_container, 0},
     {POST, "/containers/{id}/stop", stop_container, 0},
     {POST, "/containers/{id}/restart", restart_container, 0},

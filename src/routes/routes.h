@@ -10,6 +10,7 @@ void stream_logs(request *r);      /* logs.c */
 void attach_container(request *r); /* attach.c */
 void start_exec(request *r);       /* attach.c */
 void pull_image(request *r);       /* image_pull.c */
+void stream_stats(request *r);     /* stats.c */
 void stream_events(request *r);    /* events.c */
 void tell_disk_usage(request *r);  /* df.c */
 

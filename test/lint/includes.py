@@ -17,7 +17,7 @@ OFFERS = {
     "backend/image": ["image", "reference", "rootfs", "untar"],
     "backend/network": ["netfiles", "netns", "network", "ports"],
     "backend/volume": ["volume"],
-    "backend/container": ["container", "container_mounts"],
+    "backend/container": ["container", "container_mounts", "stats"],
     "backend/exec": ["exec"],
     "backend/system": ["system"],
 }
