@@ -29,6 +29,11 @@ must_check err *netfiles_resolv_conf(const char *host_text, bool host_mode,
                                      const dns_opts *container, const dns_opts *daemon,
                                      char **ret_text);
 
+/* The same for a container that has a name server of its own (dns.h): that one alone is named, the
+ * others in a comment. */
+must_check err *netfiles_resolv_internal(const char *host_text, const dns_opts *container,
+                                         const dns_opts *daemon, char **ret_text);
+
 must_check err *netfiles_host_hosts(char **ret_text); /* "" when there is none */
 typedef struct hosts_opts {
     const char *hostname, *domainname;
@@ -44,6 +49,9 @@ must_check err *netfiles_hostname(const char *hostname, char **ret_text);
 
 /* The line of hosts for one of the container's addresses ("": none). */
 void netfiles_own_lines(const char *hostname, const char *domainname, const char *ip, strv *ret);
+/* Puts text in place of was, when that is still all of it: what the container has edited stays.
+ * Blocks; any thread. */
+must_check err *netfile_replace(const char *path, const char *was, const char *text);
 /* Adds lines to a container's hosts file, or takes them out, in place: it is mounted as a file, and
  * what the container wrote into it stays.  Blocks; any thread. */
 must_check err *netfile_add_lines(const char *path, const strv *lines);

@@ -15,7 +15,7 @@ OFFERS = {
     "backend/events": ["events"],
     "backend/logs": ["logs"],
     "backend/image": ["image", "reference", "rootfs", "untar"],
-    "backend/network": ["netfiles", "netns", "network", "ports"],
+    "backend/network": ["dns", "netfiles", "netns", "network", "ports"],
     "backend/volume": ["volume"],
     "backend/container": ["container", "container_mounts", "stats"],
     "backend/exec": ["exec"],

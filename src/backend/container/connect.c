@@ -21,7 +21,10 @@ typedef struct change {
     endpoint **eps; /* all that stay: their routes may change */
     size_t n_eps;
     char *netns, *hosts_path;
-    strv host_lines; /* of ep, in /etc/hosts */
+    strv host_lines;  /* of ep, in /etc/hosts */
+    bool first_names; /* ep brings the container's first network where names are known */
+    char *resolv_path, *resolv_was, *resolv_now; /* which changes its resolv.conf */
+    dns_sockets names;
     container_done *done;
     void *arg;
 } change;
@@ -42,6 +45,10 @@ static void change_free(void *st)
     free(ch->eps);
     free(ch->netns);
     free(ch->hosts_path);
+    free(ch->resolv_path);
+    free(ch->resolv_was);
+    free(ch->resolv_now);
+    dns_sockets_close(&ch->names);
     strv_done(&ch->host_lines);
     arena_free(ch->arena);
     free(ch);
@@ -131,6 +138,40 @@ static err *job_detach(void *st)
     return endpoint_detach(ch->ep, ch->netns);
 }
 
+/* What its own file says, and what it is to say; the same for a file that it has edited. */
+static err *note_resolv(change *ch)
+{
+    const host_config *h = ch->c->rec.host;
+    dns_opts dns = {&h->dns, &h->dns_search, &h->dns_options};
+    auto_free char *host = NULL;
+
+    ch->resolv_path = container_file(ch->c, "resolv.conf");
+    TRY(netfiles_host_resolv(false, &host));
+    TRY(netfiles_resolv_conf(host, false, &dns, containers_conf.dns, &ch->resolv_was));
+    return netfiles_resolv_internal(host, &dns, containers_conf.dns, &ch->resolv_now);
+}
+
+static bool has_first_names(void *st)
+{
+    return ((change *)st)->first_names;
+}
+
+static err *job_open_names(void *st)
+{
+    change *ch = st;
+
+    TRY(dns_open(ch->netns, &ch->names));
+    return netfile_replace(ch->resolv_path, ch->resolv_was, ch->resolv_now);
+}
+
+static err *job_close_names(void *st)
+{
+    change *ch = st;
+
+    dns_sockets_close(&ch->names);
+    return netfile_replace(ch->resolv_path, ch->resolv_now, ch->resolv_was);
+}
+
 static err *job_add_hosts(void *st)
 {
     change *ch = st;
@@ -175,6 +216,7 @@ static err *now_connected(void *st)
     networks_add_endpoint(ch->c, ch->ep);
     if (ch->c->state.running) {
         endpoint_event(ch->ep, "connect");
+        dns_serve(ch->c->rec.id, &ch->names);
         endpoint_joined(ch->ep, ch->netns);
     }
     return NULL;
@@ -197,6 +239,7 @@ static err *nothing(void *st)
 static const flow_step connect_steps[] = {
     {"endpoint", NOW(nothing), NOW(now_give_back), .when = has_endpoint},
     {"attach", JOB(job_attach), JOB(job_detach), .when = has_endpoint},
+    {"names", JOB(job_open_names), JOB(job_close_names), .when = has_first_names},
     {"hosts", JOB(job_add_hosts), JOB(job_drop_hosts), .when = has_endpoint},
     {"wish", NOW(now_wish), NOW(now_unwish)},
     {"record", CALL(call_record)},
@@ -226,7 +269,8 @@ static err *begin_connect(change *ch, bool *ret_is_there)
     TRY(networks_new_endpoint(c, n, &ch->wish, &ch->ep));
     note_running(ch);
     note_others(ch);
-    return NULL;
+    ch->first_names = network_is_user(n) && !networks_have_names(c);
+    return ch->first_names ? note_resolv(ch) : NULL;
 }
 
 static void connect_begin(container *c, void *arg)
@@ -247,6 +291,7 @@ static change *change_new(container *c, const char *ref, container_done *done, v
     change *ch = new0(change);
 
     ch->c = container_ref(c);
+    ch->names = DNS_SOCKETS_NONE;
     ch->ref = xstrdup(ref);
     ch->arena = arena_new();
     ch->done = done;

@@ -328,6 +328,31 @@ void networks_named(container *c)
         endpoint_joined(c->endpoints[i], netns);
 }
 
+bool networks_have_names(const container *c)
+{
+    for (size_t i = 0; i < c->n_endpoints; i++)
+        if (network_is_user(endpoint_network(c->endpoints[i])))
+            return true;
+    return false;
+}
+
+/* What --dns says, of the container, else of the daemon. */
+static void servers_of(const char *container_id, strv *ret)
+{
+    const container *c = registry_by_id(container_id);
+    const json_strs *own = c ? &c->rec.host->dns : NULL,
+                    *all = containers_conf.dns ? containers_conf.dns->servers : NULL;
+    const json_strs *said = own && own->n ? own : all;
+
+    for (size_t i = 0; said && i < said->n; i++)
+        strv_push(ret, said->v[i]);
+}
+
+void networks_begin(void)
+{
+    dns_init(servers_of);
+}
+
 void networks_told_start(container *c)
 {
     for (size_t i = 0; i < c->n_endpoints; i++)

@@ -5,6 +5,7 @@
 #include "mounts.h"
 #include <berth/child.h>
 #include <berth/container.h>
+#include <berth/dns.h>
 #include <berth/image.h>
 #include <berth/network.h>
 #include <berth/ports.h>
@@ -195,8 +196,10 @@ bool networks_own_netns(const container *c);
 /* Jobs. */
 must_check err *networks_attach(endpoint *const *eps, size_t n, const char *netns_path);
 void networks_detach(endpoint *const *eps, size_t n);
-void networks_told_start(container *c); /* events, and who serves names */
-void networks_named(container *c);      /* the latter alone */
+void networks_begin(void);                    /* at start: names are served from now on */
+bool networks_have_names(const container *c); /* one of its endpoints is on a client's network */
+void networks_told_start(container *c);       /* events, and who serves names */
+void networks_named(container *c);            /* the latter alone */
 void networks_told_end(container *c);
 void networks_renamed(container *c); /* its endpoints answer to its new name */
 void networks_describe(const container *c, arena *a, json_mapof *ret);

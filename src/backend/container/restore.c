@@ -108,6 +108,7 @@ err *containers_init(const containers_opts *opts)
     TRY(store_each("container_state", load_state, NULL));
     images_set_running_hook(is_running_by_id);
     mounts_sweep(is_known_by_id);
+    networks_begin();
     return sweep_directories(opts->data_root);
 }
 
@@ -240,6 +241,7 @@ void containers_done(void)
     container *next;
 
     filter_done();
+    dns_done();
     for (container *c = containers_newest; c; c = next) {
         next = c->older;
         monitor_free(take(c->monitor));

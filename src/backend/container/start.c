@@ -39,7 +39,9 @@ typedef struct starting {
     char *hosts, *resolv, *hostname;
     const char *seccomp_bpf;
     unsigned short rows, cols;
-    bool again; /* by itself, after a run has ended */
+    bool has_names;    /* it is on a network where containers know each other */
+    dns_sockets names; /* of its name server, until it is served */
+    bool again;        /* by itself, after a run has ended */
     timer *wait;
     flow *flow;
     container_done *done;
@@ -65,6 +67,8 @@ static err *job_network(void *st)
     TRY(netns_create(s->netns));
     TRY(err_wrap(networks_attach(s->c->endpoints, s->c->n_endpoints, s->netns),
                  "failed to set up container networking"));
+    if (s->has_names)
+        TRY(err_wrap(dns_open(s->netns, &s->names), "failed to set up container networking"));
     if (!s->c->ports)
         return NULL;
     TRY(ports_write(s->c));
@@ -211,11 +215,13 @@ static void call_run(void *st, flow *f)
 
 static err *now_announce(void *st)
 {
-    container *c = ((starting *)st)->c;
+    starting *s = st;
+    container *c = s->c;
 
     container_save_state(c);
-    if (!((starting *)st)->seccomp_bpf)
+    if (!s->seccomp_bpf)
         filter_learn(c);
+    dns_serve(c->rec.id, &s->names);
     networks_told_start(c);
     mounts_told_start(c);
     container_event(c, "start", NULL);
@@ -246,6 +252,7 @@ static void starting_free(void *st)
     if (!s)
         return;
     container_unref(s->c);
+    dns_sockets_close(&s->names);
     strv_done(&s->lowers);
     strv_done(&s->image_lowers);
     strv_done(&s->env);
@@ -392,6 +399,7 @@ static err *plan_network(starting *s)
     if (s->own_netns)
         s->netns = container_netns_path(c);
     TRY(networks_join(c));
+    s->has_names = networks_have_names(c);
     return ports_plan(c);
 }
 
@@ -415,7 +423,9 @@ static err *plan_files(starting *s)
     networks_addresses(c, &ips);
     links_hosts(c, &links);
     TRY(netfiles_host_resolv(host_mode, &resolv));
-    TRY(netfiles_resolv_conf(resolv, host_mode, &dns, containers_conf.dns, &s->resolv));
+    TRY(s->has_names
+            ? netfiles_resolv_internal(resolv, &dns, containers_conf.dns, &s->resolv)
+            : netfiles_resolv_conf(resolv, host_mode, &dns, containers_conf.dns, &s->resolv));
     if (host_mode) {
         TRY(netfiles_host_hosts(&hosts));
         ho.host_text = hosts;
@@ -509,6 +519,7 @@ static void start(container *c, bool again, container_done *done, void *arg)
     starting *s = new0(starting);
 
     s->c = container_ref(c);
+    s->names = DNS_SOCKETS_NONE;
     s->arena = arena_new();
     s->again = again;
     s->done = done;

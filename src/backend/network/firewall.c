@@ -108,7 +108,7 @@ static void *run_apart(void *arg)
     return NULL;
 }
 
-static err *transaction(const char *text)
+err *firewall_transaction(const char *text)
 {
     errand it = {.text = text};
     pthread_t thread;
@@ -244,7 +244,8 @@ err *firewall_change_ports(const char *table, const port_element *gone, size_t n
 
     write_change("delete", table, gone, n_gone, false, &text);
     write_change("add", table, came, n_came, true, &text);
-    return text.len ? err_wrap(transaction(text.data), "failed to program the firewall") : NULL;
+    return text.len ? err_wrap(firewall_transaction(text.data), "failed to program the firewall")
+                    : NULL;
 }
 
 /* ---- rules ---- */
@@ -316,12 +317,12 @@ err *firewall_apply(const firewall_rules *rules)
 
     firewall_write(rules, &text);
     log_trace("network", "firewall written", "table", rules->table, "bridges", rules->n);
-    return err_wrap(transaction(text.data), "failed to program the firewall");
+    return err_wrap(firewall_transaction(text.data), "failed to program the firewall");
 }
 
 err *firewall_remove(const char *table)
 {
     auto_free char *text = xasprintf("add table ip %s\ndelete table ip %s\n", table, table);
 
-    return err_wrap(transaction(text), "failed to remove the firewall");
+    return err_wrap(firewall_transaction(text), "failed to remove the firewall");
 }

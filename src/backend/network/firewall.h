@@ -34,5 +34,7 @@ must_check err *firewall_apply(const firewall_rules *rules);
 must_check err *firewall_change_ports(const char *table, const port_element *gone, size_t n_gone,
                                       const port_element *came, size_t n_came);
 must_check err *firewall_remove(const char *table);
+/* Any text of nft, in the namespace of the calling thread. */
+must_check err *firewall_transaction(const char *text);
 
 #endif

@@ -79,3 +79,18 @@ err *netfile_drop_lines(const char *path, const strv *lines)
         return err_errno(errno, "write %s", path);
     return NULL;
 }
+
+err *netfile_replace(const char *path, const char *was, const char *text)
+{
+    auto_close int fd = -1;
+    auto_buf is = {0};
+    size_t n = strlen(text);
+
+    TRY(open_hosts(path, O_RDWR, &fd));
+    TRY(read_all(fd, path, &is));
+    if (!str_eq(str_or(is.data, ""), was))
+        return NULL;
+    if (pwrite(fd, text, n, 0) != (ssize_t)n || ftruncate(fd, (off_t)n) < 0)
+        return err_errno(errno, "write %s", path);
+    return NULL;
+}
