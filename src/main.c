@@ -1,5 +1,6 @@
 /* main.c - berthd: the helpers' dispatch, the configuration, the daemon. */
 #include "daemon/boot.h"
+#include <berth/archiver.h>
 #include <berth/log.h>
 #include <berth/mem.h>
 #include <berth/system.h>
@@ -47,9 +48,8 @@ int main(int argc, char **argv)
     int status = 0;
     config c;
 
-    if (untar_main(
-            argc, argv,
-            &status)) /* before anything else is touched; nothing of it needs an orderly end */
+    /* Before anything else is touched; nothing of them needs an orderly end. */
+    if (untar_main(argc, argv, &status) || archiver_main(argc, argv, &status))
         _exit(status);
     status = run(argc, argv, &c);
     config_done(&c);

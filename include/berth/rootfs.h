@@ -19,6 +19,9 @@ must_check err *rootfs_mount(const char *const *lowers, const char *container_di
 /* The same read-only and mounted nowhere: it is there as long as the descriptor.  with_init: as a
  * container sees it; without: the image alone. */
 must_check err *rootfs_open(const char *const *lowers, bool with_init, int *ret_fd);
+/* A container's root, to be written to, mounted nowhere yet; never beside rootfs_mount. */
+must_check err *rootfs_open_writable(const char *const *lowers, const char *container_dir,
+                                     int *ret_fd);
 must_check err *rootfs_unmount(const char *merged); /* nothing mounted is success */
 
 #endif

@@ -141,7 +141,8 @@ static void server_down(void)
 
 void rooms_set_routes(void)
 {
-    const route *const tables[] = {container_routes,
+    const route *const tables[] = {archive_routes,
+                                   container_routes,
                                    container_change_routes,
                                    exec_routes,
                                    image_routes,

@@ -14,10 +14,10 @@ OFFERS = {
     "backend/runtime": ["cgroup", "monitor", "monitor_wire", "runtime", "spec"],
     "backend/events": ["events"],
     "backend/logs": ["logs"],
-    "backend/image": ["image", "reference", "rootfs", "untar"],
+    "backend/image": ["archiver", "image", "reference", "rootfs", "untar"],
     "backend/network": ["dns", "netfiles", "netns", "network", "ports"],
     "backend/volume": ["volume"],
-    "backend/container": ["container", "container_mounts", "stats"],
+    "backend/container": ["container", "archive", "container_mounts", "stats"],
     "backend/exec": ["exec"],
     "backend/system": ["system"],
 }

@@ -4,6 +4,7 @@
  * archive lead nowhere else; the member itself is made anew, never opened through a link.  Runs in
  * the helper: it blocks, one thread. */
 #include "apply.h"
+#include "pack.h"
 #include <berth/buf.h>
 #include <berth/mem.h>
 #include <dirent.h>
@@ -38,6 +39,8 @@ typedef struct dir_time {
 struct applier {
     int root;
     apply_mode mode;
+    char *target; /* clean; NULL: the root */
+    bool keep_kinds;
     uint64_t bytes, entries;
     strv opaques;
     dir_time *dirs;
@@ -62,6 +65,7 @@ void applier_free(applier *ap)
         free(ap->dirs[i].path);
     free(ap->dirs);
     free(ap->parent_path);
+    free(ap->target);
     mem_closep(&ap->parent_fd);
     strv_done(&ap->opaques);
     free(ap);
@@ -113,6 +117,17 @@ static err *clean_path(const char *path, char **ret_path)
     }
     *to = '\0';
     *ret_path = out;
+    return NULL;
+}
+
+/* A path of the archive as one of the root. */
+static err *place_path(const applier *ap, const char *path, char **ret_path)
+{
+    auto_free char *clean = NULL;
+
+    TRY(clean_path(path, &clean));
+    *ret_path =
+        !ap->target ? take(clean) : xasprintf("%s%s%s", ap->target, *clean ? "/" : "", clean);
     return NULL;
 }
 
@@ -192,6 +207,11 @@ static err *open_parent(applier *ap, char *path, int *ret_fd, const char **ret_n
     }
     if (ap->parent_fd < 0)
         return err_errno(errno, "open %s", parent);
+    if (is_kernel_fs(ap->parent_fd)) {
+        mem_closep(&ap->parent_fd);
+        ap->parent_fd = -1;
+        return err_new(ERR_INVALID, "%s is the kernel's", parent);
+    }
     ap->parent_path = take(parent);
     *ret_fd = ap->parent_fd;
     return NULL;
@@ -290,7 +310,7 @@ static err *make_hardlink(applier *ap, const tar_member *m, int dir, const char 
     const char *target_name;
     struct stat st;
 
-    TRY(clean_path(m->hardlink, &target));
+    TRY(place_path(ap, m->hardlink, &target));
     if (!*target)
         return err_new(ERR_INVALID, "link %s to the root", m->path);
     from = open_directory_of(ap, target, &target_name);
@@ -437,6 +457,33 @@ static err *make_other(applier *ap, const tar_member *m, int dir, const char *na
     }
 }
 
+err *applier_set_target(applier *ap, const char *path, bool keep_kinds)
+{
+    ap->keep_kinds = keep_kinds;
+    TRY(clean_path(path, &ap->target));
+    if (!*ap->target)
+        free(take(ap->target));
+    return NULL;
+}
+
+static err *check_kind(const applier *ap, const tar_member *m, const char *path, int dir,
+                       const char *name)
+{
+    bool is_dir = S_ISDIR(m->mode) && !m->hardlink;
+    const char *member = path + (ap->target ? strlen(ap->target) + 1 : 0);
+    struct stat st;
+
+    if (!ap->keep_kinds || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return NULL;
+    if (S_ISDIR(st.st_mode) && !is_dir)
+        return err_new(ERR_INVALID, "cannot overwrite directory \"/%s\" with non-directory \"%s\"",
+                       path, member);
+    if (!S_ISDIR(st.st_mode) && is_dir)
+        return err_new(ERR_INVALID, "cannot overwrite non-directory \"/%s\" with directory \"%s\"",
+                       path, member);
+    return NULL;
+}
+
 err *applier_apply(applier *ap, const tar_member *m)
 {
     auto_free char *path = NULL;
@@ -445,7 +492,7 @@ err *applier_apply(applier *ap, const tar_member *m)
 
     if (++ap->entries > ENTRIES_MAX)
         return err_new(ERR_INVALID, "too many entries");
-    TRY(clean_path(m->path, &path));
+    TRY(place_path(ap, m->path, &path));
     if (!*path)
         return apply_root(ap, m);
     if (ap->mode == APPLY_LAYER && has_whiteout_parent(path))
@@ -453,6 +500,7 @@ err *applier_apply(applier *ap, const tar_member *m)
     TRY(open_parent(ap, path, &dir, &name));
     if (ap->mode == APPLY_LAYER && str_starts(name, WHITEOUT_PREFIX))
         return apply_whiteout(ap, m, path, dir, name);
+    TRY(check_kind(ap, m, path, dir, name));
     if (S_ISDIR(m->mode) && !m->hardlink) {
         TRY(make_directory(ap, m, path, dir, name));
         TRY(set_metadata(ap, m, dir, name, S_IFDIR));

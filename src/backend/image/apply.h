@@ -4,6 +4,7 @@
 
 #include <berth/err.h>
 #include <berth/str.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -31,6 +32,9 @@ typedef enum apply_mode {
 } apply_mode;
 
 applier *applier_new(int root_fd, apply_mode mode);
+/* Members go below this directory of the root instead; links resolve in the root all the same.
+ * keep_kinds: what is a directory stays one, and what is none stays none. */
+must_check err *applier_set_target(applier *ap, const char *path, bool keep_kinds);
 must_check err *applier_apply(applier *ap, const tar_member *m);
 must_check err *applier_finish(applier *ap); /* times of directories */
 uint64_t applier_bytes(const applier *ap);   /* of regular files */

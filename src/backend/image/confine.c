@@ -124,13 +124,13 @@ static err *refuse_code(void)
     return NULL;
 }
 
-err *confine(int root_fd)
+err *confine(int root_fd, bool own_mounts)
 {
     preload();
     set_limits();
     umask(0);
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC) < 0)
+    if (unshare((own_mounts ? 0 : CLONE_NEWNS) | CLONE_NEWNET | CLONE_NEWIPC) < 0)
         return err_errno(errno, "namespaces could not be unshared");
     if (fchdir(root_fd) < 0 || chroot(".") < 0)
         return err_errno(errno, "chroot");

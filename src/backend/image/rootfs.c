@@ -157,19 +157,15 @@ err *rootfs_open(const char *const *lowers, bool with_init, int *ret_fd)
     return mount_detached(fs, MOUNT_ATTR_RDONLY, ret_fd);
 }
 
-err *rootfs_mount(const char *const *lowers, const char *container_dir)
+err *rootfs_open_writable(const char *const *lowers, const char *container_dir, int *ret_fd)
 {
     auto_free char *upper = xasprintf("%s/diff", container_dir),
                    *work = xasprintf("%s/work", container_dir);
-    auto_free char *merged = xasprintf("%s/merged", container_dir);
     auto_close int fs = fs_open("overlay");
-    auto_close int target = open(merged, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), mnt = -1;
     auto_strv dirs = {0};
 
     if (fs < 0)
         return err_errno(errno, "fsopen overlay");
-    if (target < 0)
-        return err_errno(errno, "open %s", merged);
     strv_push(&dirs, init_layer);
     for (; *lowers; lowers++)
         strv_push(&dirs, *lowers);
@@ -177,7 +173,17 @@ err *rootfs_mount(const char *const *lowers, const char *container_dir)
     if (fs_set(fs, FSCONFIG_SET_STRING, "upperdir", upper) < 0 ||
         fs_set(fs, FSCONFIG_SET_STRING, "workdir", work) < 0)
         return fs_error(fs, errno, "overlay: set the upper layer");
-    TRY(mount_detached(fs, 0, &mnt));
+    return mount_detached(fs, 0, ret_fd);
+}
+
+err *rootfs_mount(const char *const *lowers, const char *container_dir)
+{
+    auto_free char *merged = xasprintf("%s/merged", container_dir);
+    auto_close int target = open(merged, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), mnt = -1;
+
+    if (target < 0)
+        return err_errno(errno, "open %s", merged);
+    TRY(rootfs_open_writable(lowers, container_dir, &mnt));
     if (syscall(SYS_move_mount, mnt, "", target, "",
                 MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
         return err_errno(errno, "mount onto %s", merged);

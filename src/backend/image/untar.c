@@ -226,7 +226,7 @@ bool untar_main(int argc, char **argv, int *ret_status)
         return false;
     if (argc != 2 || !mode_of(argv[1], &mode))
         die("usage: %s layer|plain|members", UNTAR_ARG0);
-    if ((e = confine(ROOT_FD)))
+    if ((e = confine(ROOT_FD, false)))
         die_of(e);
     *ret_status = unpack(mode);
     return true;

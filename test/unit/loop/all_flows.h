@@ -12,6 +12,8 @@
     FLOW(teardown_flow) \
     FLOW(update_flow) \
     FLOW(top_flow) \
+    FLOW(archive_flow) \
+    FLOW(changes_flow) \
     FLOW(sizes_flow) \
     FLOW(prune_flow) \
     FLOW(prune_one_flow) \

@@ -97,7 +97,7 @@ static void test_confined(void **state)
         root = open(s.dest, O_RDONLY | O_DIRECTORY);
         pid = fork();
         if (pid == 0)
-            _exit(confine(root) ? 100 : cases[i].tried());
+            _exit(confine(root, false) ? 100 : cases[i].tried());
         assert_int_equal(waitpid(pid, &status, 0), pid);
         close(root);
         if (!WIFEXITED(status) || WEXITSTATUS(status))
