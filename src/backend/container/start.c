@@ -24,6 +24,7 @@
 
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+enum { LOG_SIZE = 10 << 20, LOG_FILES = 5 };
 enum { ADDRESS_WAIT_MS = 10 };
 
 typedef struct starting {
@@ -140,6 +141,7 @@ static void on_ready(void *arg, err *e)
     flow_resume(s->flow, e);
 }
 
+/* Bounded by default, unlike dockerd's: a log that nobody looks at does not fill the disk. */
 static void log_of(const host_config *h, const container *c, monitor_log *ret)
 {
     const char *size = json_map_get(&h->log_config.config, "max-size");
@@ -148,9 +150,11 @@ static void log_of(const host_config *h, const container *c, monitor_log *ret)
     int64_t n;
 
     *ret = (monitor_log){
-        .driver = h->log_config.type, .path = c->log_path, .max_size = -1, .max_files = 1};
-    if (size && str_to_bytes(size, &n))
-        ret->max_size = n;
+        .driver = h->log_config.type, .path = c->log_path, .max_size = LOG_SIZE, .max_files = 1};
+    if (!size)
+        ret->max_files = LOG_FILES;
+    if (size)
+        ret->max_size = str_to_bytes(size, &n) ? n : -1;
     if (files && str_to_int64(files, &n))
         ret->max_files = (unsigned)n;
     ret->compress = str_eq(compress, "true");
