@@ -52,6 +52,11 @@ typedef void image_removed(void *arg, err *e, const json_list *ret_list);
 void image_remove(const char *ref, bool force, bool noprune, arena *a, image_removed *done,
                   void *arg);
 
+typedef void images_pruned_done(void *arg, err *e, const images_pruned *pruned);
+/* Filters: dangling (true: those without a name alone), until, label, label!.  ERR_CONFLICT while
+ * another prune runs; pruned is done's for the call, which is never from within this one. */
+must_check err *images_prune(const filters *f, images_pruned_done *done, void *arg);
+
 /* ---- import and load: bytes of a tar are pushed in ---- */
 typedef struct image_intake image_intake;
 typedef struct intake_events {

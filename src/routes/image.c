@@ -118,6 +118,26 @@ static void remove_image(request *r)
                  request_query_bool(r, "noprune", false), request_arena(r), on_removed, r);
 }
 
+static void on_pruned(void *arg, err *e, const images_pruned *pruned)
+{
+    if (e)
+        reply_error(arg, e);
+    else
+        reply_json(arg, 200, &images_pruned_json, pruned);
+}
+
+static void prune_images(request *r)
+{
+    static const char *const keys[] = {"dangling", "label", "label!", "until", NULL};
+    filters *f = NULL;
+    err *e = filters_parse(request_query(r, "filters"), keys, request_arena(r), &f);
+
+    if (!e)
+        e = images_prune(f, on_pruned, r);
+    if (e)
+        reply_error(r, e);
+}
+
 /* ---- import and load: a body in, a stream of messages out ---- */
 
 typedef struct taking {
@@ -301,6 +321,7 @@ const route image_routes[] = {
     {GET, "/images/json", list_images, 0},
     {POST, "/images/create", create_image, BODY_STREAM},
     {POST, "/images/load", load_images, BODY_STREAM},
+    {POST, "/images/prune", prune_images, SINCE(25)},
     {GET, "/images/{name...}/json", inspect_image, 0},
     {GET, "/images/{name...}/history", show_history, 0},
     {POST, "/images/{name...}/tag", tag_image, 0},

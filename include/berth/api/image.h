@@ -144,4 +144,9 @@ JSON_DECLARE(image_history_item, IMAGE_HISTORY_ITEM)
     F(T, STR, untagged, "Untagged", OMIT_EMPTY)
 JSON_DECLARE(image_deleted, IMAGE_DELETED)
 
+#define IMAGES_PRUNED(F, T)                                \
+    F(T, OBJS(image_deleted), deleted, "ImagesDeleted", 0) \
+    F(T, INT, reclaimed, "SpaceReclaimed", 0)
+JSON_DECLARE(images_pruned, IMAGES_PRUNED)
+
 #endif
