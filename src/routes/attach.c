@@ -299,7 +299,7 @@ static void start_exec_attached(request *r, exec *x, const exec_start_options *o
 
     b->c = container_ref(exec_container(x));
     b->exec = x;
-    b->tty = config->tty;
+    b->tty = opts->tty; /* whether it is framed is the start's to say, as with dockerd */
     b->detach = *keys;
     b->live = true;
     b->stdin_open = config->attach_stdin;
