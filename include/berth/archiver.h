@@ -16,7 +16,8 @@
 
 #define ARCHIVER_ARG0 "berth-archive"
 
-/* Operations: "stat", "get", "put" (options: "keep-kinds", "owner=UID:GID"), "export" (no line). */
+/* Operations: "stat", "get", "put" (options: "keep-kinds", "owner=UID:GID"), "export" and
+ * "layer" (no line; of an overlay's upper directory, its opaque directories on descriptor 4). */
 
 /* How it exits when it could not do its work; the reason is the last line of its stderr. */
 enum {

@@ -136,6 +136,17 @@ void container_connect(container *c, const char *network_ref, const endpoint_set
 void container_disconnect(container *c, const char *network_ref, bool force, container_done *done,
                           void *arg);
 
+typedef struct container_commit_opts { /* strings and lists live until done */
+    container_config *config; /* what overrides the container's own; becomes the merged one */
+    const char *repo, *tag, *comment, *author;
+    const json_strs *changes;
+    bool pause;
+} container_commit_opts;
+typedef void container_committed(void *arg, err *e, const char *image_id);
+/* a: the caller's, alive until done. */
+void container_commit(container *c, const container_commit_opts *o, arena *a,
+                      container_committed *done, void *arg);
+
 typedef enum wait_condition { WAIT_NOT_RUNNING, WAIT_NEXT_EXIT, WAIT_REMOVED } wait_condition;
 typedef struct container_wait container_wait;
 /* fn runs once, never from within the call. error is "" or why the removal failed. */

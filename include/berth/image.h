@@ -77,6 +77,18 @@ bool intake_write(image_intake *in, const char *p,
 void intake_end(image_intake *in);    /* the tar is complete */
 void intake_cancel(image_intake *in); /* no further callback; everything staged is removed */
 
+/* ---- commit: what is in a directory of an overlay becomes a layer ---- */
+typedef struct commit_opts { /* copied */
+    image *parent;
+    const char *upper;                                      /* the overlay's upper directory */
+    const image_run_config *run;                            /* of the new image */
+    const json_strs *changes;                               /* Dockerfile instructions */
+    const char *repo, *tag, *comment, *author, *created_by; /* "" where not said */
+} commit_opts;
+typedef void image_committed(void *arg, err *e, const char *id);
+/* Durable before done, which is never called from within. */
+must_check err *image_commit(const commit_opts *o, image_committed *done, void *arg);
+
 /* ---- registries ---- */
 typedef struct registry_settings {
     strv insecure;   /* "host:port" or CIDR */

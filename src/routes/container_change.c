@@ -124,7 +124,50 @@ static void prune_containers(request *r)
     containers_prune(f, request_arena(r), &p->answer, on_pruned, p);
 }
 
+static void on_committed(void *arg, err *e, const char *image_id)
+{
+    auto_buf text = {0};
+
+    if (e) {
+        reply_error(arg, e);
+        return;
+    }
+    buf_printf(&text, "{\"Id\":\"%s\"}\n", image_id);
+    reply_bytes(arg, 201, "application/json", text.data, text.len);
+}
+
+static void commit_container(request *r)
+{
+    arena *a = request_arena(r);
+    container_config *config = arena_alloc(a, sizeof *config);
+    json_strs *changes = arena_alloc(a, sizeof *changes);
+    container *c = NULL;
+    const char *change;
+    size_t n;
+    err *e = container_find(str_or(request_query(r, "container"), ""), &c);
+
+    (void)request_body(r, &n);
+    if (!e && n)
+        e = request_json(r, &container_config_json, true, config);
+    if (e) {
+        reply_error(r, e);
+        return;
+    }
+    for (size_t i = 0; (change = request_query_nth(r, "changes", i)); i++)
+        json_strs_add(changes, a, change);
+    container_commit(c,
+                     &(container_commit_opts){.config = config,
+                                              .repo = str_or(request_query(r, "repo"), ""),
+                                              .tag = str_or(request_query(r, "tag"), ""),
+                                              .comment = str_or(request_query(r, "comment"), ""),
+                                              .author = str_or(request_query(r, "author"), ""),
+                                              .changes = changes,
+                                              .pause = request_query_bool(r, "pause", true)},
+                     a, on_committed, r);
+}
+
 const route container_change_routes[] = {
+    {POST, "/commit", commit_container, 0},
     {POST, "/containers/prune", prune_containers, SINCE(25)},
     {GET, "/containers/{id}/top", top_container, 0},
     {POST, "/containers/{id}/pause", pause_container, 0},

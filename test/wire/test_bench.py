@@ -266,6 +266,7 @@ def test_tls_refuses_a_stranger(certificates, tmp_path):
     ["stats", "--prepare", "2", "--duration", "0.3"],
     ["archive-put", "--size", "1", "--count", "2"],
     ["archive-get", "--size", "1", "--count", "2"],
+    ["commit", "--size", "1", "--count", "2"],
 ], ids=" ".join)
 def test_every_scenario_on_a_real_daemon(berthd, words):
     result = bench(None, *words, url="unix://" + berthd.socket)

@@ -128,7 +128,8 @@ void container_clean_up(
 void container_auto_remove(container *c); /* where HostConfig says so */
 extern container_hooks container_hook;
 extern const struct flow_def create_flow, start_flow, remove_flow, connect_flow, disconnect_flow,
-    update_flow, archive_flow, changes_flow, top_flow, sizes_flow, prune_flow, prune_one_flow;
+    update_flow, archive_flow, changes_flow, container_commit_flow, top_flow, sizes_flow,
+    prune_flow, prune_one_flow;
 
 /* ---- runtime_command.c ---- */
 /* Runs `RUNTIME words... ID`, at most ten seconds; words end with NULL.  done as child_spawn's,

@@ -246,6 +246,40 @@ static void export_all(void)
     finish(p, packer_add_content(p, root));
 }
 
+static int nibble(char c)
+{
+    return c >= 'a' ? c - 'a' + 10 : c - '0';
+}
+
+/* Lines of hex on the descriptor behind the root. */
+static void read_opaques(strv *ret)
+{
+    auto_fclose FILE *f = fdopen(MOUNTS_FD, "r");
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t n;
+
+    while (f && (n = getline(&line, &room, f)) > 0) {
+        auto_buf path = {0};
+
+        for (ssize_t i = 0; i + 1 < n; i += 2)
+            buf_char(&path, (char)(nibble(line[i]) << 4 | nibble(line[i + 1])));
+        strv_push(ret, path.len ? path.data : "");
+    }
+    free(line);
+}
+
+static void pack_layer(void)
+{
+    auto_strv opaques = {0};
+    int root = open_inside("/", O_RDONLY | O_DIRECTORY);
+    packer *p = packer_new(OUT_FD);
+
+    lseek(MOUNTS_FD, 0, SEEK_SET);
+    read_opaques(&opaques);
+    finish(p, packer_add_layer(p, root, &opaques));
+}
+
 static void check_target(const char *path)
 {
     auto_close int fd = open_inside(path, O_PATH);
@@ -362,12 +396,14 @@ bool archiver_main(int argc, char **argv, int *ret_status)
         die_of(e);
     if (str_eq(t.operation, "put"))
         put(&t);
+    else if (str_eq(t.operation, "layer"))
+        pack_layer();
     else if (str_eq(t.operation, "export"))
         export_all();
     else if (str_eq(t.operation, "get") || str_eq(t.operation, "stat"))
         get(&t, str_eq(t.operation, "get"));
     else
-        die(ARCHIVER_REFUSED, "usage: " ARCHIVER_ARG0 " stat|get|put|export PATH");
+        die(ARCHIVER_REFUSED, "usage: " ARCHIVER_ARG0 " stat|get|put|export|layer PATH");
     *ret_status = 0;
     return true;
 }

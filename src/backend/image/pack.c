@@ -41,6 +41,7 @@ struct packer {
     int out;
     linked *links;
     char *block;
+    const strv *opaques; /* of a layer; NULL: it is none */
 };
 
 bool is_kernel_fs(int fd)
@@ -214,6 +215,23 @@ static err *put_symlink(packer *p, int dir, const char *name, const char *as, co
     return put_header(p, as);
 }
 
+/* ---- what a layer hides ---- */
+
+static err *put_marker(packer *p, const char *as)
+{
+    fill(p, as, &(struct stat){.st_mode = S_IFREG | 0600});
+    return put_header(p, as);
+}
+
+static err *put_whiteout(packer *p, const char *as)
+{
+    const char *slash = strrchr(as, '/');
+    int n = slash ? (int)(slash - as) + 1 : 0;
+    auto_free char *marker = xasprintf("%.*s.wh.%s", n, as, as + n);
+
+    return put_marker(p, marker);
+}
+
 /* ---- directories ---- */
 
 static err *put_entry(packer *p, int dir, const char *name, const char *as, unsigned depth);
@@ -250,6 +268,11 @@ static err *put_directory(packer *p, int dir, const char *name, const char *as, 
         return err_new(ERR_INVALID, "%s is too deep", as);
     fill(p, slashed, &st);
     TRY(put_header(p, slashed));
+    if (p->opaques && strv_has(p->opaques, as)) {
+        auto_free char *marker = xasprintf("%s.wh..wh..opq", slashed);
+
+        TRY(put_marker(p, marker));
+    }
     return is_kernel_fs(fd) ? NULL : put_content(p, fd, slashed, depth);
 }
 
@@ -269,6 +292,8 @@ static err *put_entry(packer *p, int dir, const char *name, const char *as, unsi
     case S_IFSOCK:
         return NULL;
     default:
+        if (p->opaques && S_ISCHR(st.st_mode) && !st.st_rdev)
+            return put_whiteout(p, as);
         fill(p, as, &st);
         return put_header(p, as);
     }
@@ -282,6 +307,12 @@ err *packer_add(packer *p, int dir, const char *name, const char *as)
 err *packer_add_content(packer *p, int dir)
 {
     return put_content(p, dir, "", 0);
+}
+
+err *packer_add_layer(packer *p, int dir, const strv *opaques)
+{
+    p->opaques = opaques;
+    return packer_add_content(p, dir);
 }
 
 err *packer_finish(packer *p)

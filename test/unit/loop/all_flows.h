@@ -14,6 +14,8 @@
     FLOW(top_flow) \
     FLOW(archive_flow) \
     FLOW(changes_flow) \
+    FLOW(container_commit_flow) \
+    FLOW(commit_flow) \
     FLOW(sizes_flow) \
     FLOW(prune_flow) \
     FLOW(prune_one_flow) \
