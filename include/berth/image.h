@@ -114,4 +114,12 @@ must_check err *image_pull_begin(const pull_opts *o, const pull_events *ev, void
                                  image_pull **ret);
 void image_pull_leave(image_pull *p); /* the client is gone: the last one ends the pull */
 
+/* What a name stands for at its registry; auth as of a pull.  answer is done's for the call, which
+ * is never from within. */
+typedef void registry_looked(void *arg, err *e, const distribution_inspect *answer);
+must_check err *registry_look(const char *name, const char *auth, registry_looked *done, void *arg);
+/* Whether the registry at server ("" and index.docker.io: Docker Hub) knows who auth says. */
+must_check err *registry_login(const char *server, const char *auth, registry_looked *done,
+                               void *arg);
+
 #endif

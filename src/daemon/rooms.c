@@ -142,6 +142,7 @@ static void server_down(void)
 void rooms_set_routes(void)
 {
     const route *const tables[] = {archive_routes,
+                                   distribution_routes,
                                    container_routes,
                                    container_change_routes,
                                    exec_routes,

@@ -20,7 +20,8 @@ container *route_container(request *r);
 /* h and w of a resize: ERR_INVALID with dockerd's text when one is no number. */
 must_check err *route_tty_size(request *r, unsigned *ret_rows, unsigned *ret_cols);
 
-extern const route archive_routes[], container_routes[], container_change_routes[], exec_routes[],
-    image_routes[], network_routes[], system_routes[], debug_routes[], volume_routes[];
+extern const route archive_routes[], distribution_routes[], container_routes[],
+    container_change_routes[], exec_routes[], image_routes[], network_routes[], system_routes[],
+    debug_routes[], volume_routes[];
 
 #endif

@@ -245,7 +245,11 @@ def test_a_password(rig, tmp_path):
         for auth in (right, right.rstrip("=")):
             assert problem(pull(d, registry.name + "/mine", auth=auth)) is None
         d.docker("rmi", registry.name + "/mine")
-        d.docker("login", "-u", "me", "--password-stdin", registry.name, input="secret", check=False)
+        assert "Login Succeeded" in d.docker("login", "-u", "me", "--password-stdin", registry.name, input="secret").stdout
+        refused = d.docker("login", "-u", "me", "--password-stdin", registry.name, input="wrong", check=False)
+        assert refused.returncode == 1 and "unauthorized" in refused.stderr
+        assert d.docker("pull", registry.name + "/mine").returncode == 0  # with what login kept
+        d.docker("rmi", registry.name + "/mine")
         assert "secret" not in d.log_text() and right not in d.log_text()
     finally:
         registry.close()
@@ -430,3 +434,18 @@ def test_killed_in_the_middle(fresh):
         fresh.docker("rmi", registry.name + "/k")
     finally:
         registry.close()
+
+
+def test_what_a_registry_says(rig, own):
+    d, _ = rig
+    image = Image([({"a": b"a"}, "gzip")])
+    own.hold(image)
+    status, answer = d.json("GET", "/distribution/%s/x/json" % own.name)
+    assert (status, answer) == (200, {"Descriptor": {"mediaType": image.media_type, "digest": digest(image.manifest), "size": len(image.manifest)},
+                                      "Platforms": [{"architecture": "amd64", "os": "linux"}]})
+    whole = own.hold_index([image, Image([({"a": b"a"}, "gzip")], architecture="arm64", variant="v8")], "multi")
+    answer = d.json("GET", "/distribution/%s/x:multi/json" % own.name)[1]
+    assert answer["Descriptor"]["digest"] == whole
+    assert answer["Platforms"] == [{"architecture": "amd64", "os": "linux"}, {"architecture": "arm64", "os": "linux", "variant": "v8"}]
+    assert d.json("GET", "/distribution/%s/x:none/json" % own.name)[0] == 404
+    assert d.json("GET", "/distribution/UPPER/json")[0] == 400

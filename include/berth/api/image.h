@@ -149,4 +149,25 @@ JSON_DECLARE(image_deleted, IMAGE_DELETED)
     F(T, INT, reclaimed, "SpaceReclaimed", 0)
 JSON_DECLARE(images_pruned, IMAGES_PRUNED)
 
+/* As registries and OCI have them. */
+#define PLATFORM(F, T)                              \
+    F(T, STR, architecture, "architecture", 0)      \
+    F(T, STR, os, "os", 0)                          \
+    F(T, STR, os_version, "os.version", OMIT_EMPTY) \
+    F(T, STR, variant, "variant", OMIT_EMPTY)
+JSON_DECLARE(platform, PLATFORM)
+
+#define DESCRIPTOR(F, T)                  \
+    F(T, STR, media_type, "mediaType", 0) \
+    F(T, STR, digest, "digest", 0)        \
+    F(T, INT, size, "size", 0)            \
+    F(T, STRS, urls, "urls", OMIT_EMPTY)  \
+    F(T, OBJ(platform), platform, "platform", OMIT_ZERO_OBJ)
+JSON_DECLARE(descriptor, DESCRIPTOR)
+
+#define DISTRIBUTION_INSPECT(F, T)                     \
+    F(T, OBJ(descriptor), descriptor, "Descriptor", 0) \
+    F(T, OBJS(platform), platforms, "Platforms", EMPTY_LIST)
+JSON_DECLARE(distribution_inspect, DISTRIBUTION_INSPECT)
+
 #endif

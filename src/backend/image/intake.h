@@ -31,6 +31,6 @@ void intake_drop(image_intake *in); /* without a word: of an intake that has no 
 must_check err *intake_stage(image_intake *in, const char *name); /* worker: makes the directory */
 must_check err *intake_unstage(image_intake *in);                 /* worker */
 
-extern const flow_def commit_flow, import_flow, load_flow, load_layer_flow;
+extern const flow_def commit_flow, look_flow, import_flow, load_flow, load_layer_flow;
 
 #endif

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-JSON_DEFINE(platform, PLATFORM)
-JSON_DEFINE(descriptor, DESCRIPTOR)
 JSON_DEFINE(manifest, MANIFEST)
 
 #define DOCKER_TYPE "application/vnd.docker.distribution.manifest."

@@ -2,24 +2,10 @@
 #ifndef BERTH_IMAGE_MANIFEST_H
 #define BERTH_IMAGE_MANIFEST_H
 
+#include <berth/api/image.h>
 #include <berth/arena.h>
 #include <berth/err.h>
 #include <berth/json.h>
-
-#define PLATFORM(F, T)                              \
-    F(T, STR, architecture, "architecture", 0)      \
-    F(T, STR, os, "os", 0)                          \
-    F(T, STR, os_version, "os.version", OMIT_EMPTY) \
-    F(T, STR, variant, "variant", OMIT_EMPTY)
-JSON_DECLARE(platform, PLATFORM)
-
-#define DESCRIPTOR(F, T)                  \
-    F(T, STR, media_type, "mediaType", 0) \
-    F(T, STR, digest, "digest", 0)        \
-    F(T, INT, size, "size", 0)            \
-    F(T, STRS, urls, "urls", OMIT_EMPTY)  \
-    F(T, OBJ(platform), platform, "platform", OMIT_ZERO_OBJ)
-JSON_DECLARE(descriptor, DESCRIPTOR)
 
 #define MANIFEST(F, T)                                \
     F(T, INT, schema_version, "schemaVersion", 0)     \

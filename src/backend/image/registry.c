@@ -48,7 +48,7 @@ registry *registry_new(const reference *ref, const char *actions, const char *au
 
     r->arena = arena_new();
     r->ref = (reference){.domain = xstrdup(ref->domain), .path = xstrdup(ref->path)};
-    r->scope = xasprintf("repository:%s:%s", ref->path, actions);
+    r->scope = actions ? xasprintf("repository:%s:%s", ref->path, actions) : xstrdup("");
     r->dir = xstrdup(dir);
     registry_auth_decode(auth, r->arena, &r->auth);
     endpoints_of(ref, &r->endpoints, &r->n_endpoints);
@@ -260,7 +260,8 @@ static bool on_data(void *arg, const char *p, size_t n)
     if (a->body.len > most && a->status / 100 == 2) {
         a->restarted = true;
         fetch_free(take(a->fetch));
-        end(a, err_new(ERR_SYSTEM, "%s is larger than %zu bytes", a->o.path, most));
+        end(a, err_new(ERR_SYSTEM, "%s is larger than %zu bytes", str_or(a->o.path, "the answer"),
+                       most));
     }
     return true;
 }
@@ -323,7 +324,8 @@ registry_ask *registry_begin(registry *r, const ask_opts *o, const ask_events *e
     a->o.method = arena_strdup(a->arena, o->method);
     a->o.path = arena_strdup(a->arena, o->path);
     a->o.accept = arena_strdup(a->arena, o->accept);
-    a->url = xasprintf("%s/v2/%s/%s", r->endpoints[r->at].base, r->ref.path, o->path);
+    a->url = o->path ? xasprintf("%s/v2/%s/%s", r->endpoints[r->at].base, r->ref.path, o->path)
+                     : xasprintf("%s/v2/", r->endpoints[r->at].base);
     begin_request(a);
     return a;
 }

@@ -13,8 +13,8 @@
 
 typedef struct registry registry;
 
-/* actions: "pull" or "pull,push"; auth: the header X-Registry-Auth, may be NULL; dir: a directory
- * of the caller's that registry_prepare may write to. */
+/* actions: "pull" or "pull,push"; NULL: of no repository; auth: the header X-Registry-Auth, may be
+ * NULL; dir: a directory of the caller's that registry_prepare may write to. */
 registry *registry_new(const reference *ref, const char *actions, const char *auth,
                        const char *dir);
 must_check err *registry_prepare(registry *r); /* worker: libcurl, certs.d */
@@ -29,7 +29,7 @@ typedef struct registry_ask registry_ask;
 
 typedef struct ask_opts {
     const char *method;
-    const char *path;   /* below the repository: "manifests/latest" */
+    const char *path;   /* below the repository: "manifests/latest"; NULL: the registry itself */
     const char *accept; /* media types; NULL: any */
     int64_t from;       /* of a blob: where to go on (Range); 0: all */
     size_t keep;        /* the body is kept, more than so many bytes is an error; 0: on_data */

@@ -65,7 +65,11 @@ void registry_auth_decode(const char *header, arena *a, registry_auth *ret)
     err *e;
 
     *ret = (registry_auth){0};
-    if (str_empty(header) || strlen(header) > AUTH_MAX || !decode_base64(header, &text))
+    if (str_empty(header) || strlen(header) > AUTH_MAX)
+        return;
+    if (*header == '{')
+        buf_str(&text, header);
+    else if (!decode_base64(header, &text))
         return;
     e = json_decode(&registry_auth_json, text.data, text.len, JSON_ANY_VERSION, a, ret);
     if (!e)

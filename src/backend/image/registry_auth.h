@@ -15,8 +15,8 @@
     F(T, STR, registry_token, "registrytoken", OMIT_EMPTY)
 JSON_DECLARE(registry_auth, REGISTRY_AUTH)
 
-/* X-Registry-Auth: base64url of JSON, padded or not.  What cannot be read is nobody, as clients
- * expect.  Strings live in a. */
+/* X-Registry-Auth: base64url of JSON, padded or not; or the JSON itself, as POST /auth has it. What
+ * cannot be read is nobody, as clients expect.  Strings live in a. */
 void registry_auth_decode(const char *header, arena *a, registry_auth *ret);
 
 typedef enum challenge_kind { CHALLENGE_NONE, CHALLENGE_BASIC, CHALLENGE_BEARER } challenge_kind;

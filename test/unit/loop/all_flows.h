@@ -16,6 +16,7 @@
     FLOW(changes_flow) \
     FLOW(container_commit_flow) \
     FLOW(commit_flow) \
+    FLOW(look_flow) \
     FLOW(sizes_flow) \
     FLOW(prune_flow) \
     FLOW(prune_one_flow) \
