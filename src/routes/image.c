@@ -191,7 +191,7 @@ static void on_said(void *arg, const char *line)
     say(arg, "stream", line);
 }
 
-static void fail(taking *t, err *e)
+void route_stream_error(stream *s, err *e)
 {
     auto_buf line = {0};
 
@@ -200,8 +200,7 @@ static void fail(taking *t, err *e)
     buf_str(&line, "},\"error\":");
     json_quote(err_message(e), &line);
     buf_str(&line, "}\r\n");
-    stream_write(t->s, line.data, line.len);
-    stream_end(t->s);
+    stream_write(s, line.data, line.len);
     err_free(e);
 }
 
@@ -216,7 +215,8 @@ static void on_end(void *arg, err *e, const char *id)
         reply_error(take(t->r), e);
         free(t);
     } else if (e) {
-        fail(t, e);
+        route_stream_error(t->s, e);
+        stream_end(t->s);
     } else {
         if (*id)
             say(t, "status", id);

@@ -48,19 +48,6 @@ static void on_said(void *arg, const char *json)
     p->full = !stream_write2(p->s, json, strlen(json), "\r\n", 2);
 }
 
-static void fail(pulling *p, err *e)
-{
-    auto_buf line = {0};
-
-    buf_str(&line, "{\"errorDetail\":{\"message\":");
-    json_quote(err_message(e), &line);
-    buf_str(&line, "},\"error\":");
-    json_quote(err_message(e), &line);
-    buf_str(&line, "}\r\n");
-    stream_write(p->s, line.data, line.len);
-    err_free(e);
-}
-
 static void on_end(void *arg, err *e)
 {
     pulling *p = arg;
@@ -76,7 +63,7 @@ static void on_end(void *arg, err *e)
         return;
     }
     if (e)
-        fail(p, e);
+        route_stream_error(p->s, e);
     stream_end(p->s);
 }
 

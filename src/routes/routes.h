@@ -17,6 +17,9 @@ void tell_disk_usage(request *r);  /* df.c */
 /* The container that {id} names; answers 404 itself and returns NULL when there is none. */
 container *route_container(request *r);
 
+/* The last message of a stream of messages: what went wrong.  Consumes e. */
+void route_stream_error(stream *s, err *e);
+
 /* h and w of a resize: ERR_INVALID with dockerd's text when one is no number. */
 must_check err *route_tty_size(request *r, unsigned *ret_rows, unsigned *ret_cols);
 

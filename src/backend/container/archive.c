@@ -37,7 +37,8 @@ struct archiving {
     archive_events ev;
     void *arg;
     bool running, is_operation;
-    int64_t pid; /* of a running one */
+    int64_t pid; /* of a running one, */
+    int pidfd;   /* which tells that it was that one all the time; -1: none */
     strv lowers;
     arena *arena;
     container_mount *mounts;
@@ -133,14 +134,24 @@ static err *resolve_owner(archiving *a)
     return NULL;
 }
 
+/* Its number may be another process's by now, whose root is another, too: what was opened counts
+ * only if the container's own process is still there. */
+static err *check_process(const archiving *a)
+{
+    if (a->pidfd < 0 || syscall(SYS_pidfd_send_signal, a->pidfd, 0, NULL, 0) < 0)
+        return err_new(ERR_CONFLICT, "container %s is not running", a->c->rec.id);
+    return NULL;
+}
+
 static err *job_open(void *st)
 {
     archiving *a = st;
     auto_free char *seen = xasprintf("/proc/%lld/root", (long long)a->pid);
 
-    if (a->running)
+    if (a->running) {
         TRY(open_root(a, a->operation == ARCHIVE_EXPORT ? a->c->rootfs : seen));
-    else {
+        TRY(check_process(a));
+    } else {
         TRY(rootfs_open_writable((const char *const *)a->lowers.v, a->c->dir, &a->fds[0]));
         a->n_fds = 1;
     }
@@ -249,6 +260,7 @@ static void on_in_eof(void *arg, err *e)
 static void archiving_free_now(archiving *a)
 {
     container_unref(a->c);
+    mem_closep(&a->pidfd);
     free(a->path);
     free(a->asked);
     free(a->user);
@@ -438,6 +450,14 @@ static void on_archived(void *arg, void *st, err *e)
     loop_defer(let_go, a);
 }
 
+static void note_process(archiving *a)
+{
+    int pidfd = a->running && a->c->monitor ? monitor_init_pidfd(a->c->monitor) : -1;
+
+    a->pid = a->c->state.pid;
+    a->pidfd = pidfd < 0 ? -1 : fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
+}
+
 static void on_refused(void *arg)
 {
     archiving *a = arg;
@@ -466,7 +486,7 @@ static void begin(container *c, void *arg)
     } else {
         image_layer_dirs(c->image, &a->lowers);
     }
-    a->pid = c->state.pid;
+    note_process(a);
     a->flow = flow_begin(&archive_flow, a, on_archived, a);
 }
 
@@ -514,13 +534,15 @@ archiving *archive_begin(container *c, const archive_opts *o, const archive_even
     for (size_t i = 0; i < FDS_MAX; i++)
         a->fds[i] = -1;
     a->running = c->state.running;
-    a->pid = c->state.pid;
+    a->pidfd = -1;
     a->told = o->operation == ARCHIVE_EXPORT; /* it begins with the archive */
     a->is_operation = !a->running;
-    if (a->running)
+    if (a->running) {
+        note_process(a);
         a->flow = flow_begin(&archive_flow, a, on_archived, a);
-    else
+    } else {
         op_begin(c, "archive", begin, a);
+    }
     return a;
 }
 

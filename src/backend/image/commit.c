@@ -7,7 +7,6 @@
 #include <berth/child.h>
 #include <berth/loop.h>
 #include <berth/mem.h>
-#include <berth/reference.h>
 #include <berth/timefmt.h>
 #include <berth/tree.h>
 #include <dirent.h>
@@ -309,29 +308,13 @@ static void on_committed(void *arg, void *st, err *e)
     k->done(k->arg, e, e ? "" : k->staged.id);
 }
 
-static err *name_of(const commit_opts *o, char **ret_name)
-{
-    reference r = {0};
-    err *e;
-
-    if (str_empty(o->repo))
-        return NULL;
-    e = reference_parse(o->repo, &r);
-    if (!e && r.digest)
-        e = err_new(ERR_INVALID, "cannot commit to digest reference");
-    if (!e && !str_empty(o->tag))
-        e = reference_set_tag(&r, o->tag);
-    if (!e)
-        *ret_name = reference_familiar(&r);
-    reference_done(&r);
-    return e;
-}
-
 err *image_commit(const commit_opts *o, image_committed *done, void *arg)
 {
     committing *k = new0(committing);
     char id[65];
-    err *e = name_of(o, &k->name);
+    err *e = str_empty(o->repo)
+                 ? NULL
+                 : image_new_name(o->repo, o->tag, "cannot commit to digest reference", &k->name);
 
     k->arena = arena_new();
     k->opaques = -1;

@@ -297,23 +297,23 @@ void image_unname(image *img, const char *familiar, store_batch *b)
     names_changed();
 }
 
-static err *check_tag(const reference *r)
+static err *check_tag(const reference *r, const char *refusal)
 {
     if (r->digest)
-        return err_new(ERR_INVALID, "refusing to create a tag with a digest reference");
+        return err_new(ERR_INVALID, "%s", refusal);
     if (str_eq(r->path, "library/sha256") || str_eq(r->path, "sha256"))
         return err_new(ERR_INVALID,
                        "refusing to create an ambiguous tag using digest algorithm as name");
     return NULL;
 }
 
-static err *parse_new_name(const char *repo, const char *tag, char **ret_familiar)
+err *image_new_name(const char *repo, const char *tag, const char *refusal, char **ret_familiar)
 {
     reference r = {0};
     err *e = reference_parse(repo, &r);
 
     if (!e)
-        e = check_tag(&r);
+        e = check_tag(&r, refusal);
     if (!e && !str_empty(tag))
         e = reference_set_tag(&r, tag);
     if (!e)
@@ -326,7 +326,8 @@ void image_tag(image *img, const char *repo, const char *tag, image_done *done, 
 {
     auto_free char *familiar = NULL;
     store_batch *b;
-    err *e = parse_new_name(repo, tag, &familiar);
+    err *e =
+        image_new_name(repo, tag, "refusing to create a tag with a digest reference", &familiar);
 
     if (e) {
         done(arg, e);

@@ -4,7 +4,6 @@
  * except job_*. */
 #include "intake.h"
 #include <berth/mem.h>
-#include <berth/reference.h>
 #include <berth/timefmt.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,24 +139,6 @@ static void on_imported(void *arg, void *st, err *e)
     intake_over(arg, e);
 }
 
-static err *name_of(const import_opts *o, char **ret_name)
-{
-    reference r = {0};
-    err *e;
-
-    if (str_empty(o->repo))
-        return NULL;
-    e = reference_parse(o->repo, &r);
-    if (!e && r.digest)
-        e = err_new(ERR_INVALID, "cannot import digest reference");
-    if (!e && !str_empty(o->tag))
-        e = reference_set_tag(&r, o->tag);
-    if (!e)
-        *ret_name = reference_familiar(&r);
-    reference_done(&r);
-    return e;
-}
-
 static err *prepare(import *im, const import_opts *o)
 {
     const char *slash = strchr(str_or(o->platform, ""), '/');
@@ -167,7 +148,8 @@ static err *prepare(import *im, const import_opts *o)
     im->architecture = xstrdup(slash ? slash + 1 : ARCHITECTURE);
     if (!str_empty(o->platform) && (!slash || !str_starts(o->platform, "linux/")))
         return err_new(ERR_INVALID, "operating system is not supported: %s", o->platform);
-    TRY(name_of(o, &im->name));
+    if (!str_empty(o->repo))
+        TRY(image_new_name(o->repo, o->tag, "cannot import digest reference", &im->name));
     return changes_apply(o->changes, &im->run, im->arena);
 }
 

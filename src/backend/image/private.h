@@ -84,6 +84,9 @@ void image_put(const image *img, store_batch *b);
 /* Gives img the name, takes it from whoever had it. */
 void image_name(image *img, const char *familiar, store_batch *b);
 void image_unname(image *img, const char *familiar, store_batch *b);
+/* The familiar form of a name to be given; refusal: what is said of one with a digest. */
+must_check err *image_new_name(const char *repo, const char *tag, const char *refusal,
+                               char **ret_familiar);
 /* Enters images, layers and names into memory and the store; done when that is durable. */
 void staged_record(staged_image *images, size_t n, image_done *done, void *arg);
 /* With the image's labels among the attributes. */
