@@ -26,3 +26,8 @@ def test_bounds(berthd, options, files, least, most):
     sizes, tail = written(berthd, 30, *options)
     assert len(sizes) == files and least <= sum(sizes) <= most + files * 200
     assert tail.startswith("0123456789")
+
+
+def test_a_wrong_compress_is_refused(berthd):
+    done = berthd.docker("create", "--log-opt", "compress=foo", "busybox", check=False)
+    assert done.returncode == 1 and 'strconv.ParseBool: parsing "foo": invalid syntax' in done.stderr

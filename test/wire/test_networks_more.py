@@ -128,6 +128,33 @@ def test_internal_network(d):
     assert reaches(d, "10.77.0.2", "--network", "inner")
 
 
+def test_an_internal_network_has_no_way_out_or_in(d):
+    """Whatever routes are set behind it: not to another machine, not to another network, not from one."""
+    d.docker("network", "create", "--internal", "--subnet", "10.77.0.0/24", "inner")
+    d.docker("network", "create", "--subnet", "10.78.0.0/24", "open")
+    serve(d, "inside", "--network", "inner", "--cap-add", "NET_ADMIN")
+    serve(d, "elsewhere", "--network", "open", "--cap-add", "NET_ADMIN")
+    machine = d.netns + "m"
+    subprocess.run(["ip", "netns", "add", machine], check=True)
+    try:
+        for words in (["link", "add", "out0", "type", "veth", "peer", "name", "m0", "netns", machine], ["addr", "add", "10.99.0.1/24", "dev", "out0"],
+                      ["link", "set", "out0", "up"]):
+            d.in_netns("ip", *words)
+        for words in (["addr", "add", "10.99.0.2/24", "dev", "m0"], ["link", "set", "m0", "up"], ["link", "set", "lo", "up"],
+                      ["route", "add", "default", "via", "10.99.0.1"]):
+            subprocess.run(["ip", "-n", machine, *words], check=True)
+        d.docker("exec", "inside", "ip", "route", "add", "default", "via", "10.77.0.1", check=False)
+        ping = ["ping", "-c", "1", "-W", "1"]
+        assert d.docker("exec", "elsewhere", *ping, "10.99.0.2", check=False).returncode == 0  # the machine is there
+        assert d.docker("exec", "inside", *ping, "10.99.0.2", check=False).returncode
+        assert d.docker("exec", "inside", *ping, "10.78.0.2", check=False).returncode
+        assert d.docker("exec", "elsewhere", *ping, "10.77.0.2", check=False).returncode
+        assert subprocess.run(["ip", "netns", "exec", machine, "busybox", *ping, "10.77.0.2"], stdout=subprocess.DEVNULL).returncode
+        assert reaches(d, "10.77.0.2", "--network", "inner")
+    finally:
+        subprocess.run(["ip", "netns", "del", machine], check=True)
+
+
 def test_config_only(d):
     d.docker("network", "create", "--config-only", "--subnet", "10.77.0.0/24", "--label", "a=b", "template")
     d.docker("network", "create", "--config-from", "template", "real")

@@ -139,6 +139,8 @@ static err *log_check(const host_config *h)
             return err_new(ERR_INVALID, "max-size must be a positive number: \"%s\"", value);
         if (str_eq(key, "max-file") && (!str_to_int64(value, &n) || n < 1))
             return err_new(ERR_INVALID, "max-file cannot be less than 1: \"%s\"", value);
+        if (str_eq(key, "compress") && !str_eq(value, "true") && !str_eq(value, "false"))
+            return err_new(ERR_INVALID, "strconv.ParseBool: parsing \"%s\": invalid syntax", value);
     }
     return NULL;
 }

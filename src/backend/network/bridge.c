@@ -65,7 +65,7 @@ static err *firewall_write_now(void)
         if (!b->has_ipv4)
             continue;
         all = xrealloc(all, (rules.n + 1) * sizeof *all);
-        all[rules.n++] = (firewall_bridge){b->name, b->subnet, b->icc, b->masquerade};
+        all[rules.n++] = (firewall_bridge){b->name, b->subnet, b->icc, b->masquerade, b->internal};
     }
     rules.bridges = all;
     rules.ports = published;

@@ -152,9 +152,14 @@ static bool write_home(const firewall_bridge *b, buf *out)
 
 static bool write_masqueraded(const firewall_bridge *b, buf *out)
 {
-    if (b->masquerade)
+    if (b->masquerade && !b->internal)
         write_cidr(b, out);
-    return b->masquerade;
+    return b->masquerade && !b->internal;
+}
+
+static bool write_shut(const firewall_bridge *b, buf *out)
+{
+    return b->internal && write_name(b, out);
 }
 
 static void write_set(const firewall_rules *rules, const char *name, const char *type,
@@ -258,7 +263,7 @@ err *firewall_change_ports(const char *table, const port_element *gone, size_t n
  * published port is not: it is asked for at an address of the host and translated after this hook.
  * Where the host does not masquerade, answers come addressed to the container, so only the forward
  * rules guard.  An address of the loopback is nobody's outside.  inward: what may be forwarded to a
- * bridge. */
+ * bridge.  A bridge that is shut has no way out or in, whatever routes are set behind it. */
 static const char rules_text[] =
     " chain raw {\n"
     "  type filter hook prerouting priority raw; policy accept;\n"
@@ -296,6 +301,7 @@ void firewall_write(const firewall_rules *rules, buf *out)
     buf_printf(out, "add table ip %s\ndelete table ip %s\ntable ip %s {\n", rules->table,
                rules->table, rules->table);
     write_set(rules, "bridges", "ifname", write_name, out);
+    write_set(rules, "shut", "ifname", write_shut, out);
     write_set(rules, "friends", "ifname . ifname", write_pair, out);
     write_set(rules, "homes", "ipv4_addr . ifname; flags interval", write_home, out);
     write_set(rules, "masqueraded", "ipv4_addr; flags interval", write_masqueraded, out);
@@ -305,6 +311,8 @@ void firewall_write(const firewall_rules *rules, buf *out)
     buf_printf(out,
                " chain forward {\n"
                "  type filter hook forward priority filter; policy %s;\n"
+               "  iifname @shut iifname . oifname != @friends counter drop\n"
+               "  oifname @shut iifname . oifname != @friends counter drop\n"
                "  oifname @bridges jump inward\n"
                "  iifname @bridges accept\n"
                " }\n}\n",

@@ -17,6 +17,7 @@ typedef struct firewall_bridge {
     subnet subnet;
     bool icc; /* containers of this bridge may talk to each other */
     bool masquerade;
+    bool internal; /* nothing is forwarded out of it or into it */
 } firewall_bridge;
 
 typedef struct firewall_rules {
