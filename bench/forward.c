@@ -116,8 +116,8 @@ must_check static err *measure_both(bench *b, const struct sockaddr_in *to)
 {
     upload bytes = tarfile_random("stream", b->opt->size_mb * 1000000);
     int64_t began;
+    int fd = -1;
     err *e;
-    int fd;
 
     e = dial(to, &fd);
     if (e) {
