@@ -108,16 +108,21 @@ static void *run_apart(void *arg)
     return NULL;
 }
 
+/* One at a time: what the library sets up at its first context and takes down at its last is not
+ * made for several threads. */
 err *firewall_transaction(const char *text)
 {
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
     errand it = {.text = text};
     pthread_t thread;
-    int rc = pthread_create(&thread, NULL, run_apart, &it);
+    int rc;
 
-    if (rc)
-        return err_errno(rc, "a thread for nftables");
-    pthread_join(thread, NULL);
-    return it.e;
+    pthread_mutex_lock(&lock);
+    rc = pthread_create(&thread, NULL, run_apart, &it);
+    if (!rc)
+        pthread_join(thread, NULL);
+    pthread_mutex_unlock(&lock);
+    return rc ? err_errno(rc, "a thread for nftables") : it.e;
 }
 
 typedef bool element_writer(const firewall_bridge *b, buf *out);
