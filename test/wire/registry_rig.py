@@ -7,6 +7,7 @@ import io
 import json
 import os
 import socket
+import ssl
 import subprocess
 import tarfile
 import threading
@@ -118,8 +119,9 @@ class Registry:
 
     lie(handler, path) returns True when it has answered.  Every request is noted as (method, path, headers)."""
 
-    def __init__(self, netns, port=5001, address="127.0.0.1"):
-        self.manifests, self.blobs, self.asked, self.lie, self.connections = {}, {}, [], None, []
+    def __init__(self, netns, port=5001, address="127.0.0.1", tls=None):
+        """tls: (certificate, key) files, or with a third, the authority of the clients that may show theirs."""
+        self.manifests, self.blobs, self.asked, self.lie, self.connections, self.shown = {}, {}, [], None, [], []
         registry = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -128,6 +130,9 @@ class Registry:
             def setup(self):
                 super().setup()
                 registry.connections.append(self.connection)
+                if tls:
+                    self.connection.do_handshake()
+                    registry.shown.append(self.connection.getpeercert())
 
             def log_message(self, *_):
                 pass
@@ -161,6 +166,13 @@ class Registry:
         self.server = Server((address, port), Handler, bind_and_activate=False)
         self.server.socket.close()
         self.server.socket = listen_in(netns, address, port)
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls[:2])
+            if tls[2:]:
+                context.load_verify_locations(tls[2])
+                context.verify_mode = ssl.CERT_OPTIONAL
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         self.name = "%s:%d" % (address, port)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
@@ -230,6 +242,28 @@ class DebianRegistry:
         self.process.terminate()
         self.process.wait()
         self.log.close()
+
+
+class Authority:
+    """An authority of the tests' own, and the certificates it gives."""
+
+    def __init__(self, folder, name="authority"):
+        self.folder, self.cert, self.key = folder, os.path.join(folder, name + ".pem"), os.path.join(folder, name + ".key")
+        self.openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=" + name, "-keyout", self.key, "-out", self.cert)
+
+    def openssl(self, *words):
+        subprocess.run(["openssl", *words], check=True, capture_output=True)
+
+    def give(self, name, address=None):
+        """(certificate, key) files, of a server at an address or of a client."""
+        cert, key, request = [os.path.join(self.folder, name + end) for end in (".pem", ".key", ".csr")]
+        more = os.path.join(self.folder, name + ".ext")
+        with open(more, "w") as f:
+            f.write("subjectAltName=IP:%s\n" % address if address else "extendedKeyUsage=clientAuth\n")
+        self.openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=" + name, "-keyout", key, "-out", request)
+        self.openssl("x509", "-req", "-in", request, "-CA", self.cert, "-CAkey", self.key, "-CAcreateserial", "-days", "2", "-extfile", more,
+                     "-out", cert)
+        return cert, key
 
 
 def write_layout(folder, image, tag="latest"):

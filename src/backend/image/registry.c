@@ -65,16 +65,20 @@ void registry_free(registry *r)
 {
     if (!r)
         return;
-    for (size_t i = 0; i < r->n_endpoints; i++)
-        free(r->endpoints[i].base);
+    for (size_t i = 0; i < r->n_endpoints; i++) {
+        endpoint *at = &r->endpoints[i];
+
+        free(at->base);
+        free(at->domain);
+        free(at->ca);
+        free(at->cert);
+        free(at->key);
+    }
     free(r->endpoints);
     reference_done(&r->ref);
     free(r->scope);
     free(r->token);
     free(r->dir);
-    free(r->ca);
-    free(r->cert);
-    free(r->key);
     arena_free(r->arena);
     free(r);
 }
@@ -284,15 +288,10 @@ static const fetch_events events = {on_head, on_data, on_end};
 static void begin_request(registry_ask *a)
 {
     registry *r = a->r;
-    const endpoint *at = &r->endpoints[r->at];
     auto_strv headers = {0};
     fetch_opts o = {.method = a->o.method,
                     .url = a->url,
                     .headers = &headers,
-                    .ca_file = r->ca,
-                    .cert_file = r->cert,
-                    .key_file = r->key,
-                    .insecure = at->insecure,
                     .total_ms = a->o.keep ? KEPT_MS : 0};
 
     strv_push(&headers, "User-Agent: Berth/" BERTH_VERSION);
@@ -306,6 +305,7 @@ static void begin_request(registry_ask *a)
         o.user = r->auth.username;
         o.password = r->auth.password;
     }
+    endpoint_trust(r, a->url, &o);
     a->restarted = false;
     a->status = 0;
     a->fetch = fetch_begin(&o, &events, a);

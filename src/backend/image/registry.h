@@ -1,7 +1,8 @@
 /* registry.h - a repository at its registry: questions with the client's authority.
  *
  * Credentials go to the registry itself and to a token server of the same site, never over a
- * redirect to another origin, never to a mirror.  Loop thread only, except registry_prepare. */
+ * redirect to another origin, never to a mirror; our certificate goes to the origin it is kept for.
+ * Loop thread only, except registry_prepare. */
 #ifndef BERTH_IMAGE_REGISTRY_H
 #define BERTH_IMAGE_REGISTRY_H
 
@@ -53,7 +54,9 @@ void ask_free(registry_ask *a); /* also before its end; NULL is fine */
 
 /* ---- between the files of the client ---- */
 typedef struct endpoint {
-    char *base; /* "https://registry-1.docker.io" */
+    char *base;            /* "https://registry-1.docker.io" */
+    char *domain;          /* what certs.d calls it */
+    char *ca, *cert, *key; /* files of certs.d; NULL: none */
     bool insecure, mirror;
 } endpoint;
 
@@ -64,14 +67,21 @@ struct registry {
     registry_auth auth;
     endpoint *endpoints;
     size_t n_endpoints, at;
-    char *token;                 /* of the endpoint; NULL: none yet */
-    bool basic;                  /* it asked for name and password */
-    char *dir, *ca, *cert, *key; /* files; NULL: none */
+    char *token; /* of the endpoint; NULL: none yet */
+    bool basic;  /* it asked for name and password */
+    char *dir;
 };
 
 /* registry_hosts.c */
 void endpoints_of(const reference *ref, endpoint **ret, size_t *ret_n);
 must_check err *certificates_find(registry *r); /* worker */
+/* How a server is to prove itself, and whether we do, when the endpoint leads to url: a redirect, a
+ * token server.  At the endpoint's own origin as certs.d says.  Elsewhere the authorities of the
+ * registry still count (whoever holds their keys can be the registry anyway, and one authority for
+ * all servers of a site is common), our certificate is not shown, and a peer may only go without
+ * proof if it is the same host or is itself named as insecure.  Sets ca_file, cert_file, key_file
+ * and insecure of o. */
+void endpoint_trust(const registry *r, const char *url, fetch_opts *o);
 
 /* registry_token.c: done on the loop; a token or an error. */
 typedef struct token_ask token_ask;

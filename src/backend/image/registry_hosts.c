@@ -124,15 +124,24 @@ void endpoints_of(const reference *ref, endpoint **ret, size_t *ret_n)
         const char *url = mirror_for(settings.mirrors.v[i], ref->domain);
         const char *there = url ? strstr(url, "://") : NULL;
 
-        if (there)
+        auto_free char *domain = there ? xstrndup(there + 3, strcspn(there + 3, "/")) : NULL;
+
+        if (domain)
             add(ret, ret_n,
                 (endpoint){.base = without_slash(url),
+                           .domain = xstrdup(domain),
                            .mirror = true,
-                           .insecure = may_be_insecure(there + 3)});
+                           .insecure = may_be_insecure(domain)});
     }
-    add(ret, ret_n, (endpoint){.base = xasprintf("https://%s", host), .insecure = insecure});
+    add(ret, ret_n,
+        (endpoint){.base = xasprintf("https://%s", host),
+                   .domain = xstrdup(ref->domain),
+                   .insecure = insecure});
     if (insecure)
-        add(ret, ret_n, (endpoint){.base = xasprintf("http://%s", host), .insecure = true});
+        add(ret, ret_n,
+            (endpoint){.base = xasprintf("http://%s", host),
+                       .domain = xstrdup(ref->domain),
+                       .insecure = true});
 }
 
 /* ---- certs.d ---- */
@@ -152,13 +161,13 @@ static err *append_file(int dir, const char *name, buf *out)
 }
 
 /* *.crt are authorities beside the system's; x.cert is ours and has its x.key, as with dockerd. */
-static err *take_certificate(registry *r, int dir, const char *path, const char *name, buf *cas)
+static err *take_certificate(endpoint *at, int dir, const char *path, const char *name, buf *cas)
 {
     auto_free char *key = NULL;
 
     if (str_ends(name, ".crt"))
         return append_file(dir, name, cas);
-    if (!str_ends(name, ".cert") || r->cert)
+    if (!str_ends(name, ".cert") || at->cert)
         return NULL;
     key = xasprintf("%.*s.key", (int)(strlen(name) - strlen(".cert")), name);
     if (faccessat(dir, key, R_OK, 0) < 0)
@@ -166,32 +175,62 @@ static err *take_certificate(registry *r, int dir, const char *path, const char 
                        "missing key %s for client certificate %s. CA certificates must "
                        "use the extension .crt",
                        key, name);
-    r->cert = xasprintf("%s/%s", path, name);
-    r->key = xasprintf("%s/%s", path, key);
+    at->cert = xasprintf("%s/%s", path, name);
+    at->key = xasprintf("%s/%s", path, key);
     return NULL;
 }
 
-static err *take_folder(registry *r, const char *path, buf *cas)
+static err *take_folder(endpoint *at, const char *path, buf *cas)
 {
     auto_closedir DIR *d = opendir(path);
     struct dirent *ent;
 
     while (d && (ent = readdir(d)))
-        TRY(take_certificate(r, dirfd(d), path, ent->d_name, cas));
+        TRY(take_certificate(at, dirfd(d), path, ent->d_name, cas));
     return NULL;
 }
 
 err *certificates_find(registry *r)
 {
-    auto_buf cas = {0};
+    for (size_t i = 0; i < r->n_endpoints; i++) {
+        endpoint *at = &r->endpoints[i];
+        auto_buf cas = {0};
 
-    for (size_t i = 0; i < settings.certs_dirs.n; i++) {
-        auto_free char *path = xasprintf("%s/%s", settings.certs_dirs.v[i], r->ref.domain);
+        if (!str_starts(at->base, "https:"))
+            continue;
+        for (size_t k = 0; k < settings.certs_dirs.n; k++) {
+            auto_free char *path = xasprintf("%s/%s", settings.certs_dirs.v[k], at->domain);
 
-        TRY(take_folder(r, path, &cas));
+            TRY(take_folder(at, path, &cas));
+        }
+        if (!cas.len)
+            continue;
+        at->ca = xasprintf("%s/ca-%zu.pem", r->dir, i);
+        TRY(file_write(at->ca, cas.data, cas.len, 0600));
     }
-    if (!cas.len)
-        return NULL;
-    r->ca = xasprintf("%s/ca.pem", r->dir);
-    return file_write(r->ca, cas.data, cas.len, 0600);
+    return NULL;
+}
+
+void endpoint_trust(const registry *r, const char *url, fetch_opts *o)
+{
+    const endpoint *at = &r->endpoints[r->at];
+    fetch_url to = {0}, home = {0};
+    err *e = fetch_url_parse(NULL, url, &to);
+
+    if (!e)
+        e = fetch_url_parse(NULL, at->base, &home);
+    if (!e) {
+        auto_free char *domain = xasprintf("%s:%s", to.host, to.port);
+        bool own_host = str_eq(to.host, home.host);
+
+        o->ca_file = at->ca;
+        o->insecure = own_host ? at->insecure : may_be_insecure(domain);
+        if (own_host && str_eq(to.scheme, home.scheme) && str_eq(to.port, home.port)) {
+            o->cert_file = at->cert;
+            o->key_file = at->key;
+        }
+    }
+    err_free(e); /* not an address: it will not be reached either */
+    fetch_url_done(&to);
+    fetch_url_done(&home);
 }

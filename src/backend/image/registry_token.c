@@ -193,13 +193,7 @@ err *token_begin(registry *r, const challenge *c,
     auto_strv headers = {0};
     bool trusted = false;
     token_ask *t;
-    fetch_opts o = {.method = "GET",
-                    .total_ms = TOKEN_MS,
-                    .headers = &headers,
-                    .ca_file = r->ca,
-                    .cert_file = r->cert,
-                    .key_file = r->key,
-                    .insecure = r->endpoints[r->at].insecure};
+    fetch_opts o = {.method = "GET", .total_ms = TOKEN_MS, .headers = &headers};
 
     TRY(check_realm(r, c->realm, &trusted));
     buf_str(&url, c->realm);
@@ -223,6 +217,7 @@ err *token_begin(registry *r, const challenge *c,
         }
     }
     o.url = url.data;
+    endpoint_trust(r, o.url, &o);
     t = new0(token_ask);
     t->r = r;
     t->done = done;
