@@ -45,9 +45,11 @@ typedef struct network_opts { /* copied */
     const network_default_opt *defaults; /* live as long as the daemon */
     size_t n_defaults;
     const strv *host_gateways; /* at most one of each family; NULL or none: the bridge's */
-    bool icc, ip_masq, ip_forward, iptables; /* all true by default; NETWORK_OPTS_DEFAULT */
+    bool icc, ip_masq, ip_forward, iptables,
+        ip6tables; /* all true by default; NETWORK_OPTS_DEFAULT */
 } network_opts;
-#define NETWORK_OPTS_DEFAULT .icc = true, .ip_masq = true, .ip_forward = true, .iptables = true
+#define NETWORK_OPTS_DEFAULT \
+    .icc = true, .ip_masq = true, .ip_forward = true, .iptables = true, .ip6tables = true
 
 /* Reads what the store knows and chooses the subnet; blocks; after store_open, before the loop
  * runs.  The bridge itself is made by the first endpoint_attach. */

@@ -17,7 +17,8 @@ typedef struct config {
     char *tlscacert, *tlscert, *tlskey, *default_runtime, *log_driver, *cgroup_parent, *init_path,
         *bip, *bip6, *fixed_cidr, *fixed_cidr_v6, *default_gateway, *default_gateway_v6, *bridge,
         *storage_driver, *http_proxy, *https_proxy, *no_proxy;
-    bool debug, tls, tlsverify, init, live_restore, icc, ip_masq, ip_forward, iptables, ipv6;
+    bool debug, tls, tlsverify, init, live_restore, icc, ip_masq, ip_forward, iptables, ip6tables,
+        ipv6;
     bool validate, version, help;
     int64_t shutdown_timeout, mtu, max_downloads, max_attempts;
     /* taken apart from the lists above and from the file's objects */

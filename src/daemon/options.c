@@ -59,7 +59,10 @@ const option options[] = {
     {"init-path", 0, NULL, OPTION_STR, AT(init_path), false, "That init"},
     {"insecure-registry", 0, "insecure-registries", OPTION_LIST, AT(insecure_registry), true,
      "Registry that may be spoken to without TLS, or with any certificate (host:port or CIDR)"},
-    {"ip-forward", 0, NULL, OPTION_BOOL, AT(ip_forward), false, "Enable forwarding of IPv4"},
+    {"ip6tables", 0, NULL, OPTION_BOOL, AT(ip6tables), false,
+     "Manage the firewall of IPv6 (through nftables)"},
+    {"ip-forward", 0, NULL, OPTION_BOOL, AT(ip_forward), false,
+     "Enable forwarding of IPv4, and of IPv6 for networks that have it"},
     {"ip-masq", 0, NULL, OPTION_BOOL, AT(ip_masq), false, "Masquerade what leaves the bridge"},
     {"iptables", 0, NULL, OPTION_BOOL, AT(iptables), false,
      "Manage the firewall (through nftables)"},
@@ -245,7 +248,7 @@ static void defaults(config *c)
     c->log_format = "text";
     c->log_driver = "json-file";
     c->cgroup_parent = "/docker";
-    c->icc = c->ip_masq = c->ip_forward = c->iptables = true;
+    c->icc = c->ip_masq = c->ip_forward = c->iptables = c->ip6tables = true;
     c->shutdown_timeout = 15;
     c->max_downloads = 3;
     c->max_attempts = 5;

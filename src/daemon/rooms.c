@@ -191,6 +191,7 @@ static err *network_up(void)
                                .ip_masq = c->ip_masq,
                                .ip_forward = c->ip_forward,
                                .iptables = c->iptables,
+                               .ip6tables = c->ip6tables,
                                .ipv6 = c->ipv6,
                                .bip6 = c->bip6,
                                .fixed_cidr_v6 = c->fixed_cidr_v6,

@@ -29,43 +29,68 @@ static size_t n_published;
 
 /* ---- the bridge, under the lock ---- */
 
-/* The file says that this host forwards because we asked it to: it then is no router for anyone
- * else. */
-static char *forward_marker(void)
+/* What makes the host forward packets of a family. */
+typedef struct forwarding {
+    const char *sysctl;
+    const char *marker; /* the file that says it was us: the host then routes for nobody else */
+} forwarding;
+static const forwarding forwarding4 = {"ipv4/ip_forward", "ip_forward"};
+static const forwarding forwarding6 = {"ipv6/conf/all/forwarding", "ip6_forward"};
+
+static char *forward_marker(const forwarding *f)
 {
-    return xasprintf("%s/ip_forward", network_here.exec_root);
+    return xasprintf("%s/%s", network_here.exec_root, f->marker);
 }
 
-static err *forwarding_on(void)
+static bool forwards_for_us(const forwarding *f)
 {
-    auto_free char *marker = forward_marker();
+    auto_free char *marker = forward_marker(f);
+
+    return access(marker, F_OK) == 0;
+}
+
+static err *forwarding_on(const forwarding *f)
+{
+    auto_free char *marker = forward_marker(f);
     auto_close int fd = -1;
     bool on = false;
 
     if (!network_here.ip_forward)
         return NULL;
-    TRY(sysctl_is_set("ipv4/ip_forward", &on));
+    TRY(sysctl_is_set(f->sysctl, &on));
     if (on)
         return NULL;
     fd = open(marker, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return err_errno(errno, "create %s", marker);
-    log_info("IP forwarding enabled");
+    log_info("IP forwarding enabled", "sysctl", f->sysctl);
     firewall_is_written = false; /* its policy changes */
-    return sysctl_set("ipv4/ip_forward", "1");
+    return sysctl_set(f->sysctl, "1");
+}
+
+static bool firewall_is_ours(void)
+{
+    return network_here.iptables || network_here.ip6tables;
+}
+
+static cidr subnet_of(const bridge_config *b)
+{
+    return b->has_ipv4 ? (cidr){addr_v4(b->subnet.base), b->subnet.prefix} : (cidr){0};
 }
 
 static err *firewall_write_now(void)
 {
-    auto_free char *marker = forward_marker();
     auto_free firewall_bridge *all = NULL;
-    firewall_rules rules = {.table = network_here.table, .no_router = access(marker, F_OK) == 0};
+    firewall_rules rules = {.table = network_here.table,
+                            .ipv4 = network_here.iptables,
+                            .ipv6 = network_here.ip6tables && sysctl_has_ipv6(),
+                            .no_router = forwards_for_us(&forwarding4),
+                            .no_router6 = forwards_for_us(&forwarding6)};
 
     for (const bridge_config *b = listed; b; b = b->next) {
-        if (!b->has_ipv4)
-            continue;
         all = xrealloc(all, (rules.n + 1) * sizeof *all);
-        all[rules.n++] = (firewall_bridge){b->name, b->subnet, b->icc, b->masquerade, b->internal};
+        all[rules.n++] = (firewall_bridge){b->name, subnet_of(b),  b->subnet6,
+                                           b->icc,  b->masquerade, b->internal};
     }
     rules.bridges = all;
     rules.ports = published;
@@ -213,7 +238,9 @@ static err *bridge_up_locked(rtnl *r, bridge_config *b, int *ret_index)
 {
     int index = (int)if_nametoindex(b->name);
 
-    TRY(forwarding_on());
+    TRY(forwarding_on(&forwarding4));
+    if (addr_is_set(b->subnet6.base))
+        TRY(forwarding_on(&forwarding6));
     if (index == 0 || index != b->known_index || !link_is_up(b->name)) {
         TRY(bridge_furnish(r, b, &index));
         b->known_index = index;
@@ -225,7 +252,7 @@ static err *bridge_up_locked(rtnl *r, bridge_config *b, int *ret_index)
 
 static err *firewall_if_needed(void)
 {
-    return network_here.iptables && !firewall_is_written ? firewall_write_now() : NULL;
+    return firewall_is_ours() && !firewall_is_written ? firewall_write_now() : NULL;
 }
 
 static err *bridge_up(rtnl *r, bridge_config *b, int *ret_index)
@@ -251,7 +278,7 @@ err *bridges_up(network *const *all, size_t n)
     for (size_t i = 0; i < n; i++)
         if (!all[i]->bridge.is_gone)
             err_log(bridge_up_locked(r, &all[i]->bridge, &index), "bridge of running containers");
-    if (network_here.iptables && listed)
+    if (firewall_is_ours() && listed)
         e = firewall_write_now();
     pthread_mutex_unlock(&bridge_lock);
     return e;
@@ -262,7 +289,7 @@ err *bridge_firewall(void)
     err *e = NULL;
 
     pthread_mutex_lock(&bridge_lock);
-    if (network_here.iptables && listed)
+    if (firewall_is_ours() && listed)
         e = firewall_write_now();
     pthread_mutex_unlock(&bridge_lock);
     return e;
@@ -421,7 +448,7 @@ static err *bridge_destroy(network *n)
     was_listed = n->bridge.is_listed;
     list_remove(&n->bridge);
     n->bridge.is_gone = true;
-    if (was_listed && network_here.iptables)
+    if (was_listed && firewall_is_ours())
         e = firewall_write_now();
     pthread_mutex_unlock(&bridge_lock);
     err_log(e, "the firewall still has a removed network");

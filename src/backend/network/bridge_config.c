@@ -163,7 +163,7 @@ err *bridge_configure(const network_opts *opts, const char *stored_subnet, bridg
         .has_ipv4 = true,
         .mtu = opts->mtu ? opts->mtu : 1500,
         .icc = opts->icc,
-        .masquerade = opts->ip_masq && opts->iptables,
+        .masquerade = opts->ip_masq && opts->iptables, /* as dockerd */
     };
 
     TRY(check_options(opts));
@@ -328,7 +328,7 @@ err *bridge_prepare(network *n)
     TRY(option_mtu(n, &b.mtu));
     for (size_t i = 0; i < n->n_pools; i++)
         TRY(take_pool(&b, &n->pools[i]));
-    if (b.internal || !network_here.iptables)
+    if (b.internal)
         b.masquerade = false;
     if (inhibit)
         b.address = 0;

@@ -1,4 +1,4 @@
-/* firewall.c - the one nftables table that is ours, made anew in one transaction.
+/* firewall.c - the nftables tables that are ours, made anew in one transaction.
  *
  * The rules are fixed; what changes with the networks are elements of sets.  libnftables is loaded
  * for the moment of a change and closed again: resident, it and what it pulls in weigh 1.5 MiB, a
@@ -125,56 +125,73 @@ err *firewall_transaction(const char *text)
     return rc ? err_errno(rc, "a thread for nftables") : it.e;
 }
 
-typedef bool element_writer(const firewall_bridge *b, buf *out);
+/* ---- sets ---- */
 
-static bool write_name(const firewall_bridge *b, buf *out)
+/* What is different in the table of a family. */
+typedef struct family {
+    const char *name, *address_type;
+    const char *translation; /* chains that only it has */
+    const char *loopback;    /* how a packet from the host's own is told, going to a bridge */
+    bool v6;
+} family;
+
+/* One bridge's element of a set; subnet is the bridge's of the family. */
+typedef bool element_writer(const firewall_bridge *b, cidr subnet, buf *out);
+
+static bool write_name(const firewall_bridge *b, cidr subnet, buf *out)
 {
+    (void)subnet;
     buf_printf(out, "\"%s\"", b->name);
     return true;
 }
 
-static bool write_pair(const firewall_bridge *b, buf *out)
+static bool write_pair(const firewall_bridge *b, cidr subnet, buf *out)
 {
+    (void)subnet;
     if (b->icc)
         buf_printf(out, "\"%s\" . \"%s\"", b->name, b->name);
     return b->icc;
 }
 
-static void write_cidr(const firewall_bridge *b, buf *out)
+static void write_cidr(cidr c, buf *out)
 {
-    char base[IP_TEXT];
+    char text[CIDR_TEXT];
 
-    ip_format(b->subnet.base, base);
-    buf_printf(out, "%s/%d", base, b->subnet.prefix);
+    cidr_format(c, text);
+    buf_str(out, text);
 }
 
-static bool write_home(const firewall_bridge *b, buf *out)
+static bool write_home(const firewall_bridge *b, cidr subnet, buf *out)
 {
-    write_cidr(b, out);
+    write_cidr(subnet, out);
     buf_printf(out, " . \"%s\"", b->name);
     return true;
 }
 
-static bool write_masqueraded(const firewall_bridge *b, buf *out)
+static bool write_masqueraded(const firewall_bridge *b, cidr subnet, buf *out)
 {
     if (b->masquerade && !b->internal)
-        write_cidr(b, out);
+        write_cidr(subnet, out);
     return b->masquerade && !b->internal;
 }
 
-static bool write_shut(const firewall_bridge *b, buf *out)
+static bool write_shut(const firewall_bridge *b, cidr subnet, buf *out)
 {
-    return b->internal && write_name(b, out);
+    return b->internal && write_name(b, subnet, out);
 }
 
-static void write_set(const firewall_rules *rules, const char *name, const char *type,
-                      element_writer *write, buf *out)
+static void write_set(const firewall_rules *rules, const family *f, const char *name,
+                      const char *type, element_writer *write, buf *out)
 {
     auto_buf elements = {0};
 
-    for (size_t i = 0; i < rules->n; i++)
-        if (write(&rules->bridges[i], &elements))
+    for (size_t i = 0; i < rules->n; i++) {
+        const firewall_bridge *b = &rules->bridges[i];
+        cidr subnet = f->v6 ? b->subnet6 : b->subnet;
+
+        if (addr_is_set(subnet.base) && write(b, subnet, &elements))
             buf_str(&elements, ", ");
+    }
     buf_printf(out, " set %s {\n  type %s\n", name, type);
     if (elements.len > 0) {
         buf_truncate(&elements, elements.len - strlen(", "));
@@ -190,9 +207,9 @@ static void write_key(const port_element *p, buf *out)
     const char *protocol = p->protocol == IPPROTO_UDP    ? "udp"
                            : p->protocol == IPPROTO_SCTP ? "sctp"
                                                          : "tcp";
-    char ip[IP_TEXT];
+    char ip[ADDR_TEXT];
 
-    ip_format(p->host_ip, ip);
+    addr_format(addr_v4(p->host_ip), ip);
     if (p->host_ip)
         buf_printf(out, "%s . ", ip);
     buf_printf(out, "%s . %u", protocol, p->host_port);
@@ -200,9 +217,9 @@ static void write_key(const port_element *p, buf *out)
 
 static void write_target(const port_element *p, buf *out)
 {
-    char ip[IP_TEXT];
+    char ip[ADDR_TEXT];
 
-    ip_format(p->ip, ip);
+    addr_format(addr_v4(p->ip), ip);
     buf_printf(out, " : %s . %u", ip, p->port);
 }
 
@@ -262,24 +279,14 @@ err *firewall_change_ports(const char *table, const port_element *gone, size_t n
 
 /* translate: a port of the host is another name for a container's, for everyone who asks at an
  * address of the host, itself included.  Who is on the same bridge, or is the host by its loopback
- * address, appears with the bridge's address, or the answer would not come back the same way.
+ * address, appears with the bridge's address, or the answer would not come back the same way.  Of
+ * IPv4 alone: to a published port of IPv6 the daemon carries.
  *
- * raw: an address of a bridge is reached from that bridge alone, or by the host itself.  A
- * published port is not: it is asked for at an address of the host and translated after this hook.
- * Where the host does not masquerade, answers come addressed to the container, so only the forward
- * rules guard.  An address of the loopback is nobody's outside.  inward: what may be forwarded to a
- * bridge.  A bridge that is shut has no way out or in, whatever routes are set behind it. */
-static const char rules_text[] =
-    " chain raw {\n"
+ * An address of the loopback is nobody's outside; of IPv6 the kernel sees to it. */
+static const char translation4[] =
+    " chain loopback {\n"
     "  type filter hook prerouting priority raw; policy accept;\n"
     "  iifname != \"lo\" ip daddr 127.0.0.0/8 counter drop\n"
-    "  ip daddr @masqueraded fib daddr type != local ip daddr . iifname != @homes counter drop\n"
-    " }\n"
-    " chain inward {\n"
-    "  ct state established,related accept\n"
-    "  ct status dnat accept\n"
-    "  iifname . oifname @friends accept\n"
-    "  counter drop\n"
     " }\n"
     " chain translate {\n"
     "  meta l4proto { tcp, udp, sctp } dnat ip to "
@@ -293,26 +300,45 @@ static const char rules_text[] =
     " chain output {\n"
     "  type nat hook output priority -100; policy accept;\n"
     "  fib daddr type local jump translate\n"
-    " }\n"
-    " chain postrouting {\n"
-    "  type nat hook postrouting priority srcnat; policy accept;\n"
-    "  ip saddr 127.0.0.0/8 oifname @bridges masquerade\n"
-    "  ct status dnat ip saddr . oifname @homes masquerade\n"
-    "  ip saddr @masqueraded ip saddr . oifname != @homes masquerade\n"
     " }\n";
 
-void firewall_write(const firewall_rules *rules, buf *out)
+static const family ipv4 = {
+    .name = "ip",
+    .address_type = "ipv4_addr",
+    .translation = translation4,
+    .loopback = "  ip saddr 127.0.0.0/8 oifname @bridges masquerade\n"
+                "  ct status dnat ip saddr . oifname @homes masquerade\n",
+};
+static const family ipv6 = {
+    .name = "ip6", .address_type = "ipv6_addr", .translation = "", .loopback = "", .v6 = true};
+
+/* raw: an address of a bridge is reached from that bridge alone, or by the host itself.  A
+ * published port is not: it is asked for at an address of the host and translated after this hook.
+ * Where the host does not masquerade, answers come addressed to the container, so only the forward
+ * rules guard.  inward: what may be forwarded to a bridge.  A bridge that is shut has no way out or
+ * in, whatever routes are set behind it. */
+static void write_chains(const family *f, bool no_router, buf *out)
 {
-    buf_printf(out, "add table ip %s\ndelete table ip %s\ntable ip %s {\n", rules->table,
-               rules->table, rules->table);
-    write_set(rules, "bridges", "ifname", write_name, out);
-    write_set(rules, "shut", "ifname", write_shut, out);
-    write_set(rules, "friends", "ifname . ifname", write_pair, out);
-    write_set(rules, "homes", "ipv4_addr . ifname; flags interval", write_home, out);
-    write_set(rules, "masqueraded", "ipv4_addr; flags interval", write_masqueraded, out);
-    write_map(rules, "published_at", "ipv4_addr . ", true, out);
-    write_map(rules, "published", "", false, out);
-    buf_str(out, rules_text);
+    buf_printf(out,
+               " chain raw {\n"
+               "  type filter hook prerouting priority raw; policy accept;\n"
+               "  %s daddr @masqueraded fib daddr type != local "
+               "%s daddr . iifname != @homes counter drop\n"
+               " }\n"
+               " chain inward {\n"
+               "  ct state established,related accept\n"
+               "  ct status dnat accept\n"
+               "  iifname . oifname @friends accept\n"
+               "  counter drop\n"
+               " }\n",
+               f->name, f->name);
+    buf_printf(out,
+               " chain postrouting {\n"
+               "  type nat hook postrouting priority srcnat; policy accept;\n"
+               "%s"
+               "  %s saddr @masqueraded %s saddr . oifname != @homes masquerade\n"
+               " }\n",
+               f->loopback, f->name, f->name);
     buf_printf(out,
                " chain forward {\n"
                "  type filter hook forward priority filter; policy %s;\n"
@@ -320,8 +346,37 @@ void firewall_write(const firewall_rules *rules, buf *out)
                "  oifname @shut iifname . oifname != @friends counter drop\n"
                "  oifname @bridges jump inward\n"
                "  iifname @bridges accept\n"
-               " }\n}\n",
-               rules->no_router ? "drop" : "accept");
+               " }\n",
+               no_router ? "drop" : "accept");
+}
+
+static void write_table(const firewall_rules *rules, const family *f, buf *out)
+{
+    auto_free char *homes = xasprintf("%s . ifname; flags interval", f->address_type);
+    auto_free char *subnets = xasprintf("%s; flags interval", f->address_type);
+
+    buf_printf(out, "add table %s %s\ndelete table %s %s\ntable %s %s {\n", f->name, rules->table,
+               f->name, rules->table, f->name, rules->table);
+    write_set(rules, f, "bridges", "ifname", write_name, out);
+    write_set(rules, f, "shut", "ifname", write_shut, out);
+    write_set(rules, f, "friends", "ifname . ifname", write_pair, out);
+    write_set(rules, f, "homes", homes, write_home, out);
+    write_set(rules, f, "masqueraded", subnets, write_masqueraded, out);
+    if (!f->v6) {
+        write_map(rules, "published_at", "ipv4_addr . ", true, out);
+        write_map(rules, "published", "", false, out);
+    }
+    buf_str(out, f->translation);
+    write_chains(f, f->v6 ? rules->no_router6 : rules->no_router, out);
+    buf_str(out, "}\n");
+}
+
+void firewall_write(const firewall_rules *rules, buf *out)
+{
+    if (rules->ipv4)
+        write_table(rules, &ipv4, out);
+    if (rules->ipv6)
+        write_table(rules, &ipv6, out);
 }
 
 err *firewall_apply(const firewall_rules *rules)
@@ -330,12 +385,15 @@ err *firewall_apply(const firewall_rules *rules)
 
     firewall_write(rules, &text);
     log_trace("network", "firewall written", "table", rules->table, "bridges", rules->n);
-    return err_wrap(firewall_transaction(text.data), "failed to program the firewall");
+    return text.len ? err_wrap(firewall_transaction(text.data), "failed to program the firewall")
+                    : NULL;
 }
 
 err *firewall_remove(const char *table)
 {
-    auto_free char *text = xasprintf("add table ip %s\ndelete table ip %s\n", table, table);
+    auto_free char *text = xasprintf("add table ip %s\ndelete table ip %s\n"
+                                     "add table ip6 %s\ndelete table ip6 %s\n",
+                                     table, table, table, table);
 
     return err_wrap(firewall_transaction(text), "failed to remove the firewall");
 }

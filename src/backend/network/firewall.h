@@ -1,10 +1,11 @@
-/* firewall.h - the one nftables table that is ours, made anew in one transaction.
+/* firewall.h - the nftables tables that are ours, one for each family, made anew in one
+ * transaction.
  *
  * Blocks; any thread, but one call at a time for a table. */
 #ifndef BERTH_NETWORK_FIREWALL_H
 #define BERTH_NETWORK_FIREWALL_H
 
-#include "ipam.h"
+#include "addr.h"
 #include "ports.h"
 #include <berth/buf.h>
 #include <berth/err.h>
@@ -14,19 +15,21 @@
 
 typedef struct firewall_bridge {
     const char *name;
-    subnet subnet;
-    bool icc; /* containers of this bridge may talk to each other */
+    cidr subnet, subnet6; /* one may be not set */
+    bool icc;             /* containers of this bridge may talk to each other */
     bool masquerade;
     bool internal; /* nothing is forwarded out of it or into it */
 } firewall_bridge;
 
 typedef struct firewall_rules {
-    const char *table;
+    const char *table; /* its name in both families */
+    bool ipv4, ipv6;   /* those that are ours to write; the other is left alone */
     const firewall_bridge *bridges;
     size_t n;
     const port_element *ports;
     size_t n_ports;
-    bool no_router; /* what is forwarded neither from nor to a bridge of ours is dropped */
+    /* What is forwarded neither from nor to a bridge of ours is dropped. */
+    bool no_router, no_router6;
 } firewall_rules;
 
 void firewall_write(const firewall_rules *rules, buf *out); /* the transaction as text */

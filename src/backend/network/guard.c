@@ -167,7 +167,7 @@ static int listen_to_nftables(void)
 
 void guard_start(void)
 {
-    if (guard.on || !network_here.iptables)
+    if (guard.on || (!network_here.iptables && !network_here.ip6tables))
         return;
     guard.fd = listen_to_nftables();
     if (guard.fd < 0) {

@@ -314,6 +314,7 @@ err *network_init(const network_opts *opts)
     name_our_things(opts->exec_root);
     network_here.exec_root = xstrdup(opts->exec_root);
     network_here.iptables = opts->iptables;
+    network_here.ip6tables = opts->ip6tables;
     network_here.ip_forward = opts->ip_forward;
     predefine(0, "bridge", &driver_bridge);
     predefine(1, "host", &driver_host);

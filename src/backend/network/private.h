@@ -122,7 +122,7 @@ typedef struct network_host {
     char table[32];      /* ours in nftables */
     uint32_t group;      /* our veths carry it, */
     uint32_t dead_group; /* and this one once they are detached */
-    bool iptables, ip_forward;
+    bool iptables, ip6tables, ip_forward;
     const network_default_opt *defaults;
     size_t n_defaults;
 } network_host;

@@ -51,3 +51,8 @@ err *sysctl_static_ipv6(const char *conf)
     TRY(set_if_there(conf, "accept_ra", "0"));
     return set_if_there(conf, "disable_ipv6", "0");
 }
+
+bool sysctl_has_ipv6(void)
+{
+    return access("/proc/sys/net/ipv6", F_OK) == 0;
+}

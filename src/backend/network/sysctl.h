@@ -16,4 +16,6 @@ must_check err *sysctl_no_ipv6(const char *conf);
 /* IPv6 here, with what is configured alone: no route that a neighbour advertises. */
 must_check err *sysctl_static_ipv6(const char *conf);
 
+bool sysctl_has_ipv6(void); /* the kernel has it */
+
 #endif

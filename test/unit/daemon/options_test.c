@@ -78,7 +78,7 @@ static void test_defaults(void **state)
     assert_string_equal(c.log_driver, "json-file");
     assert_int_equal(c.shutdown_timeout, 15);
     assert_false(c.debug || c.tls || c.tlsverify || c.live_restore);
-    assert_true(c.icc && c.iptables && c.ip_masq && c.ip_forward);
+    assert_true(c.icc && c.iptables && c.ip6tables && c.ip_masq && c.ip_forward);
     config_done(&c);
 }
 

@@ -251,7 +251,7 @@ static void test_no_firewall_where_none_is_wanted(void **state)
     network_opts opts = {NETWORK_OPTS_DEFAULT};
 
     (void)state;
-    opts.iptables = false;
+    opts.iptables = opts.ip6tables = false;
     begin_with(&opts, "0");
     box a = box_new("a");
     auto_free char *all = nft("list ruleset", false);
@@ -298,15 +298,16 @@ static void test_rules_come_back(void **state)
 
 static void test_a_refused_transaction_says_why(void **state)
 {
-    firewall_bridge odd = {.name = "br0", .subnet = {0, 40}, .masquerade = true};
-    firewall_rules rules = {"berth_test", &odd, 1, false};
+    firewall_bridge odd = {.name = "br0", .subnet = {addr_v4(0), 40}, .masquerade = true};
+    firewall_rules rules = {
+        .table = "berth_test", .ipv4 = true, .ipv6 = true, .bridges = &odd, .n = 1};
     err *e = firewall_apply(&rules);
 
     (void)state;
     assert_non_null(e);
     assert_non_null(strstr(err_message(e), "failed to program the firewall: nftables: "));
     err_free(e);
-    odd.subnet = (subnet){0x0a000000, 8};
+    odd.subnet = (cidr){addr_v4(0x0a000000), 8};
     assert_ok(firewall_apply(&rules));
     assert_ok(firewall_apply(&rules));
     assert_ok(firewall_remove("berth_test"));
